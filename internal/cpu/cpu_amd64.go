@@ -1,0 +1,18 @@
+//go:build amd64 && !purego
+
+package cpu
+
+import "golang.org/x/sys/cpu"
+
+func detect() ISA {
+	x := &cpu.X86
+	switch {
+	case !(x.HasAVX2 && x.HasFMA):
+		return Portable
+	case !(x.HasAVX512F && x.HasAVX512BW && x.HasAVX512VL && x.HasAVX512DQ):
+		return AVX2
+	case !x.HasAVX512VNNI:
+		return AVX512
+	}
+	return VNNI
+}
