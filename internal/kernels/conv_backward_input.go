@@ -1,0 +1,204 @@
+package kernels
+
+// The gradient of the input is
+//
+//	dx[n,h,w,c] = Σ dy[n,oh,ow,o] · w[o,c,kh,kw]  over  oh·StrideH + kh·DilH = h + PadTop, likewise in w.
+//
+// With a stride only some taps reach a given h: those with kh·DilH ≡ h+PadTop
+// modulo StrideH. All h of one residue, a phase, have the same taps, so a phase is
+// a convolution of stride 1 over dy with a part of the kernel, rotated, and
+// writes every StrideH-th row and StrideW-th column of dx.
+
+// A phase is one residue of one axis. With t counting its positions, position t
+// is input index t·stride + residue − pad and its tap number i, which is tap
+// first + i·step of the kernel, reads output index t − shift − i·shiftStep.
+type phase struct {
+	t0, t1           int // positions inside the input
+	first, step      int
+	taps             int
+	shift, shiftStep int
+}
+
+func newPhase(residue, in, k, stride, pad, dil int) phase {
+	d := gcd(stride, dil)
+	p := phase{first: -1, step: stride / d, shiftStep: dil / d}
+	if pad > residue {
+		p.t0 = (pad - residue + stride - 1) / stride
+	}
+	if last := in - 1 + pad - residue; last >= 0 {
+		p.t1 = last/stride + 1
+	}
+	for i := range min(k, p.step) {
+		if i*dil%stride == residue {
+			p.first = i
+			p.taps = (k-1-i)/p.step + 1
+			p.shift = (i*dil - residue) / stride
+			break
+		}
+	}
+	return p
+}
+
+func gcd(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// reach returns how far the phase reads before index 0 and after index out-1.
+func (p phase) reach(out int) (before, after int) {
+	if p.taps == 0 || p.t1 <= p.t0 {
+		return 0, 0
+	}
+	first := p.t0 - p.shift - (p.taps-1)*p.shiftStep
+	last := p.t1 - 1 - p.shift
+	return max(0, -first), max(0, last-(out-1))
+}
+
+func (s *ConvShape) phaseH(r int) phase { return newPhase(r, s.H, s.KH, s.StrideH, s.PadTop, s.DilH) }
+func (s *ConvShape) phaseW(r int) phase { return newPhase(r, s.W, s.KW, s.StrideW, s.PadLeft, s.DilW) }
+
+// DyBorder returns the border of zeros that dy needs for BackwardInput.
+func (s *ConvShape) DyBorder() (top, left, bottom, right int) {
+	for r := range s.StrideH {
+		a, b := s.phaseH(r).reach(s.OH)
+		top, bottom = max(top, a), max(bottom, b)
+	}
+	for r := range s.StrideW {
+		a, b := s.phaseW(r).reach(s.OW)
+		left, right = max(left, a), max(right, b)
+	}
+	return
+}
+
+// BackwardSize returns the length of the packed weights that BackwardInput reads.
+func (s *ConvShape) BackwardSize() int {
+	if s.Depthwise() {
+		return s.WeightSize()
+	}
+	cg, og := s.groups()
+	return s.Groups * panelColumns(cg) * s.KH * s.KW * og
+}
+
+// PackBackward brings the weights w [O Cg KH KW] into the order that
+// BackwardInput reads: [phase h][phase w][group][panel][tap h][tap w][o][column],
+// taps from the last to the first, or [kh][kw][C] if depthwise.
+func (s *ConvShape) PackBackward(dst, w []float32) {
+	if s.Depthwise() {
+		s.packTaps(dst, w)
+		return
+	}
+	cg, og := s.groups()
+	taps := s.KH * s.KW
+	at := 0
+	for rh := range s.StrideH {
+		ph := s.phaseH(rh)
+		for rw := range s.StrideW {
+			pw := s.phaseW(rw)
+			for g := range s.Groups {
+				for j := 0; j < cg; j += panelWidth {
+					width := panel(j, cg)
+					columns := min(width, cg-j)
+					for ih := ph.taps - 1; ih >= 0; ih-- {
+						for iw := pw.taps - 1; iw >= 0; iw-- {
+							tap := (ph.first+ih*ph.step)*s.KW + pw.first + iw*pw.step
+							for o := range og {
+								row := dst[at : at+width]
+								at += width
+								src := w[((g*og+o)*cg+j)*taps+tap:]
+								for c := range columns {
+									row[c] = src[c*taps]
+								}
+								clear(row[columns:])
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// BackwardInput computes the gradient dx of the input from the gradient dy of the
+// output for images n0..n1-1, or adds it to dx. packed comes from PackBackward; dy
+// has a border of zeros as DyBorder says. The border of dx is left alone.
+func (s *ConvShape) BackwardInput(dx []float32, dxl Layout, dy []float32, dyl Layout, packed []float32, n0, n1 int, add bool) {
+	imageRange("conv backward input", n0, n1, dxl, dyl)
+	if s.Depthwise() {
+		s.backwardInputDepthwise(dx, dxl, dy, dyl, packed, n0, n1, add)
+		return
+	}
+	at := 0
+	for rh := range s.StrideH {
+		ph := s.phaseH(rh)
+		for rw := range s.StrideW {
+			pw := s.phaseW(rw)
+			if ph.taps == 0 || pw.taps == 0 {
+				if !add {
+					s.clearPhase(dx, dxl, rh, rw, ph, pw, n0, n1)
+				}
+				continue
+			}
+			at = s.backwardPhase(dx, dxl, dy, dyl, packed, at, rh, rw, ph, pw, n0, n1, add)
+		}
+	}
+}
+
+// backwardPhase computes one phase; its weights begin at index at, the next ones
+// at the index that it returns.
+func (s *ConvShape) backwardPhase(dx []float32, dxl Layout, dy []float32, dyl Layout, packed []float32, at, rh, rw int, ph, pw phase, n0, n1 int, add bool) int {
+	cg, og := s.groups()
+	runs, run := ph.taps*pw.taps, og
+	rows := s.Groups == 1 && dyl.Packed() && (pw.shiftStep == 1 || pw.taps == 1)
+	if rows {
+		runs, run = ph.taps, pw.taps*og
+	}
+	var abuf, bbuf [segments]int
+	g := GEMM{
+		M: pw.t1 - pw.t0, K: run, A: dy, AOff: offsets(abuf[:], runs), RS: dyl.SW, CS: 1,
+		B: packed, BOff: offsets(bbuf[:], runs), LDC: s.StrideW * dxl.SW, Add: add,
+	}
+	left := pw.t0 - pw.shift - (pw.taps-1)*pw.shiftStep // first column of dy
+	for group := range s.Groups {
+		for j := 0; j < cg; j += panelWidth {
+			g.BS = panel(j, cg)
+			g.N = min(g.BS, cg-j)
+			for t := range g.BOff {
+				g.BOff[t] = at + t*run*g.BS
+			}
+			at += ph.taps * pw.taps * og * g.BS
+			if g.M <= 0 {
+				continue
+			}
+			for n := n0; n < n1; n++ {
+				for th := ph.t0; th < ph.t1; th++ {
+					top := th - ph.shift - (ph.taps-1)*ph.shiftStep
+					start := dyl.Row(n, top) + left*dyl.SW + group*og
+					for t := range g.AOff {
+						if rows {
+							g.AOff[t] = start + t*ph.shiftStep*dyl.SH
+						} else {
+							g.AOff[t] = start + t/pw.taps*ph.shiftStep*dyl.SH + t%pw.taps*pw.shiftStep*dyl.SW
+						}
+					}
+					h, w := th*s.StrideH+rh-s.PadTop, pw.t0*s.StrideW+rw-s.PadLeft
+					g.C = dx[dxl.At(n, h, w, group*cg+j):]
+					g.Run()
+				}
+			}
+		}
+	}
+	return at
+}
+
+// clearPhase zeroes the part of dx that no tap reaches.
+func (s *ConvShape) clearPhase(dx []float32, dxl Layout, rh, rw int, ph, pw phase, n0, n1 int) {
+	for n := n0; n < n1; n++ {
+		for th := ph.t0; th < ph.t1; th++ {
+			for tw := pw.t0; tw < pw.t1; tw++ {
+				clear(dx[dxl.At(n, th*s.StrideH+rh-s.PadTop, tw*s.StrideW+rw-s.PadLeft, 0):][:s.C])
+			}
+		}
+	}
+}

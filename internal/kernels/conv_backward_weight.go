@@ -1,0 +1,106 @@
+package kernels
+
+// The gradient of the weight is
+//
+//	dw[kh,kw,c,o] = Σ_{n,oh,ow} x[n, oh·StrideH+kh·DilH−PadTop, ow·StrideW+kw·DilW−PadLeft, c] · dy[n,oh,ow,o]:
+//
+// for one kernel row a product of the transposed x with dy, with one segment per
+// output row.
+
+// rowBlock is the number of output rows that one product sums in its
+// accumulators. It is part of the order of summation, hence a constant.
+const rowBlock = segments
+
+// BackwardWeight computes the gradient of the weight over images n0..n1-1 into
+// dw, or adds it to dw, in the internal order [G KH KW Cg Og]; UnpackWeightGrad
+// brings it to [O Cg KH KW]. Per image, blocks of 64 output rows are summed and
+// added to dw in order. To spread a batch over workers, sum fixed ranges of
+// images into arrays of their own and add these in a fixed order.
+func (s *ConvShape) BackwardWeight(dw []float32, x []float32, xl Layout, dy []float32, dyl Layout, n0, n1 int, add bool) {
+	imageRange("conv backward weight", n0, n1, xl, dyl)
+	if n1 <= n0 && !add {
+		clear(dw[:s.WeightSize()])
+	}
+	if s.Depthwise() {
+		s.backwardWeightDepthwise(dw, x, xl, dy, dyl, n0, n1, add)
+		return
+	}
+	cg, og := s.groups()
+	runs, run := s.KW, cg
+	if s.Groups == 1 && s.DilW == 1 && xl.Packed() {
+		runs, run = 1, s.KW*cg
+	}
+	var abuf, bbuf [rowBlock]int
+	g := GEMM{
+		M: run, N: og, K: s.OW, A: x, RS: 1, CS: s.StrideW * xl.SW,
+		B: dy, BS: dyl.SW, LDC: og,
+	}
+	for n := n0; n < n1; n++ {
+		for first := 0; first < s.OH; first += rowBlock {
+			rows := min(rowBlock, s.OH-first)
+			g.AOff, g.BOff = abuf[:rows], bbuf[:rows]
+			g.Add = add || n > n0 || first > 0
+			for group := range s.Groups {
+				for kh := range s.KH {
+					for t := range runs {
+						for i := range rows {
+							oh := first + i
+							g.AOff[i] = xl.Row(n, oh*s.StrideH+kh*s.DilH-s.PadTop) + (t*s.DilW-s.PadLeft)*xl.SW + group*cg
+							g.BOff[i] = dyl.Row(n, oh) + group*og
+						}
+						g.C = dw[((group*s.KH+kh)*s.KW+t)*cg*og:]
+						g.Run()
+					}
+				}
+			}
+		}
+	}
+}
+
+// UnpackWeightGrad brings the result of BackwardWeight into dst [O Cg KH KW], or
+// adds it to dst.
+func (s *ConvShape) UnpackWeightGrad(dst, src []float32, add bool) {
+	cg, og := s.groups()
+	at := 0
+	for g := range s.Groups {
+		for tap := range s.KH * s.KW {
+			for c := range cg {
+				for o := range og {
+					i := ((g*og+o)*cg+c)*s.KH*s.KW + tap
+					if add {
+						dst[i] += src[at]
+					} else {
+						dst[i] = src[at]
+					}
+					at++
+				}
+			}
+		}
+	}
+}
+
+// BackwardBias computes db[o] = Σ dy[n,oh,ow,o] over images n0..n1-1, or adds it
+// to db. It sums in float64, in the order of n, oh, ow, and rounds once.
+func (s *ConvShape) BackwardBias(db, dy []float32, dyl Layout, n0, n1 int, add bool) {
+	var sums [64]float64
+	for o := 0; o < s.O; o += len(sums) {
+		part := sums[:min(len(sums), s.O-o)]
+		clear(part)
+		for n := n0; n < n1; n++ {
+			for oh := range s.OH {
+				row := dy[dyl.Row(n, oh)+o:]
+				for ow := range s.OW {
+					for i, v := range row[ow*dyl.SW:][:len(part)] {
+						part[i] += float64(v)
+					}
+				}
+			}
+		}
+		for i, v := range part {
+			if add {
+				v += float64(db[o+i])
+			}
+			db[o+i] = float32(v)
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package kernels
+
+// ForwardSize returns the length of the packed weights that Forward reads.
+func (s *ConvShape) ForwardSize() int {
+	if s.Depthwise() {
+		return s.WeightSize()
+	}
+	cg, og := s.groups()
+	return s.Groups * panelColumns(og) * s.KH * s.KW * cg
+}
+
+// PackForward brings the weights w [O Cg KH KW] into the order that Forward
+// reads: [group][panel][kh][kw][c][column], or [kh][kw][C] if depthwise.
+func (s *ConvShape) PackForward(dst, w []float32) {
+	cg, og := s.groups()
+	if s.Depthwise() {
+		s.packTaps(dst, w)
+		return
+	}
+	at := 0
+	taps := s.KH * s.KW
+	for g := range s.Groups {
+		for j := 0; j < og; j += panelWidth {
+			width := panel(j, og)
+			columns := min(width, og-j)
+			size := taps * cg * width
+			p := dst[at : at+size]
+			at += size
+			if columns < width {
+				clear(p)
+			}
+			for o := range columns {
+				row := w[(g*og+j+o)*cg*taps:][:cg*taps]
+				for c := range cg {
+					for t := range taps {
+						p[(t*cg+c)*width+o] = row[c*taps+t]
+					}
+				}
+			}
+		}
+	}
+}
+
+// Forward computes y = conv(x) + bias for images n0..n1-1. packed comes from
+// PackForward; bias may be nil; x has a border of zeros at least as wide as the
+// padding. The border of y is left alone.
+func (s *ConvShape) Forward(y []float32, yl Layout, x []float32, xl Layout, packed, bias []float32, n0, n1 int) {
+	imageRange("conv forward", n0, n1, yl, xl)
+	if s.Depthwise() {
+		s.forwardDepthwise(y, yl, x, xl, packed, bias, n0, n1)
+		return
+	}
+	cg, og := s.groups()
+	// A run is what one segment covers: a kernel row where pixels are adjacent, else a tap.
+	runs, run := s.KH*s.KW, cg
+	rows := s.Groups == 1 && s.DilW == 1 && xl.Packed()
+	if rows {
+		runs, run = s.KH, s.KW*cg
+	}
+	var abuf, bbuf [segments]int
+	g := GEMM{
+		M: s.OW, K: run, A: x, AOff: offsets(abuf[:], runs), RS: s.StrideW * xl.SW, CS: 1,
+		B: packed, BOff: offsets(bbuf[:], runs), LDC: yl.SW,
+	}
+	at := 0
+	for group := range s.Groups {
+		for j := 0; j < og; j += panelWidth {
+			o := group*og + j
+			g.BS = panel(j, og)
+			g.N = min(g.BS, og-j)
+			if bias != nil {
+				g.Init = bias[o : o+g.N]
+			}
+			for t := range g.BOff {
+				g.BOff[t] = at + t*run*g.BS
+			}
+			for n := n0; n < n1; n++ {
+				for oh := range s.OH {
+					start := xl.Row(n, oh*s.StrideH-s.PadTop) - s.PadLeft*xl.SW + group*cg
+					for t := range g.AOff {
+						if rows {
+							g.AOff[t] = start + t*s.DilH*xl.SH
+						} else {
+							g.AOff[t] = start + t/s.KW*s.DilH*xl.SH + t%s.KW*s.DilW*xl.SW
+						}
+					}
+					g.C = y[yl.Row(n, oh)+o:]
+					g.Run()
+				}
+			}
+			at += s.KH * s.KW * cg * g.BS
+		}
+	}
+}

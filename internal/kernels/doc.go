@@ -1,0 +1,28 @@
+// Package kernels holds the inner loops of Bitgrad: convolution, matrix product,
+// pooling and elementwise loops over plain slices.
+//
+// A tensor is a slice and a Layout: channels last, with strides between images,
+// rows and pixels, and as often as not a border around each image that holds
+// real zero, so that padding costs no branch in a loop. In this layout one kernel
+// row of a convolution is one contiguous run of KW·C values, and the three
+// directions of a convolution (forward, gradient of the input, gradient of the
+// weight) all are sums of strided matrix products: they run on GEMM, a product
+// over several segments whose accumulators stay in registers, without im2col.
+//
+// Each kernel has a portable form in Go and, on amd64, variants for AVX2, AVX-512
+// and VNNI; cpu.Level chooses. Integer and quantizing kernels give the same bytes
+// on every level. Float products add their terms in the order of the formula, one
+// accumulator per result, so that neither the number of threads nor the split
+// of the work changes a byte; between levels they differ in rounding alone,
+// because the vector units fuse multiply and add (docs/tolerances.md).
+//
+// Kernels allocate nothing, start no goroutine and return no error: whoever calls
+// them has checked shapes before. An operand that is too short is a defect of the
+// caller and panics with a message that begins with "kernels: ".
+//
+//	shape := kernels.ConvShape{C: 3, O: 16, KH: 3, KW: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1, H: 32, W: 32}
+//	err := shape.Complete() // strides, dilations and groups become 1, OH and OW 32
+//	packed := make([]float32, shape.ForwardSize())
+//	shape.PackForward(packed, weight)
+//	shape.Forward(y, yl, x, xl, packed, bias, 0, batch)
+package kernels
