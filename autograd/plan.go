@@ -125,8 +125,9 @@ func makePlan(ds []*draft) *plan {
 		b := p.value[i]
 		if b != nil {
 			b.touch(i)
-			if d.node.op == nil {
+			if d.node.op == nil { // inputs stay as loaded: Forward may run again
 				b.touch(0)
+				b.touch(2 * f)
 			}
 			if d.output {
 				b.touch(2 * f)
@@ -164,6 +165,9 @@ func makePlan(ds []*draft) *plan {
 		p.gborder[i] = d.spec.GradBorder
 		_, n := layoutOf(d.spec.Out.Floats(), p.gborder[i])
 		p.grad[i] = add(d.node.name+" (gradient)", Float32, n, back(i), back(i))
+		if d.node.op == nil {
+			p.grad[i].touch(2 * f)
+		}
 	}
 	for i, d := range ds {
 		if !d.grad {

@@ -28,6 +28,11 @@ type CompileOptions struct {
 	Wanted []string
 	// InputGrad asks for the gradients of the inputs of element type Float32.
 	InputGrad bool
+	// Poison fills memory with NaN whenever the plan says that nobody needs it:
+	// scratch and fresh buffers before a step, dead ones after it. It is for
+	// tests of operations. A result that changes shows an operation that reads
+	// what its Spec does not claim, or leaves elements unwritten.
+	Poison bool
 }
 
 // A Program runs a graph for one batch size in one mode. It is not safe for
@@ -163,7 +168,27 @@ func (p *Program) draft() error {
 		index[n] = len(p.drafts)
 		p.drafts = append(p.drafts, d)
 	}
+	p.cutGradients()
 	return nil
+}
+
+// cutGradients takes nodes out of the backward pass whose gradient nobody
+// writes, because every way to the loss goes through an operand without
+// derivative.
+func (p *Program) cutGradients() {
+	reached := make([]bool, len(p.drafts))
+	if p.loss >= 0 {
+		reached[p.loss] = true
+	}
+	for i := len(p.drafts) - 1; i >= 0; i-- {
+		d := p.drafts[i]
+		d.grad = d.grad && reached[i]
+		for k, j := range d.in {
+			if p.gradWanted(d, k) {
+				reached[j] = true
+			}
+		}
+	}
 }
 
 // bind places the buffers and binds the steps.
@@ -266,6 +291,9 @@ func (p *Program) gradWanted(d *draft, k int) bool {
 func (p *Program) Forward() {
 	p.ctx.NaNs = 0
 	for i, s := range p.steps {
+		if p.opt.Poison {
+			p.poisonBefore(i)
+		}
 		if s != nil {
 			s.Forward(&p.ctx)
 		}
@@ -274,6 +302,9 @@ func (p *Program) Forward() {
 		}
 		if p.tap != nil {
 			p.tap(p.drafts[i].node, p.values[i])
+		}
+		if p.opt.Poison {
+			p.poisonAfter(i)
 		}
 	}
 }
@@ -285,6 +316,11 @@ func (p *Program) Backward() {
 		return
 	}
 	for i := len(p.steps) - 1; i >= 0; i-- {
+		tick := 2*len(p.steps) - 1 - i
+		if p.opt.Poison {
+			p.poisonAfter(tick - 1) // also of nodes that are passed over
+			p.poisonBefore(tick)
+		}
 		if !p.drafts[i].grad {
 			continue
 		}
@@ -356,8 +392,9 @@ func (p *Program) View(name string) (View, bool) {
 	return p.values[i], true
 }
 
-// GradView is View for the gradient; it is valid while the next node runs, and
-// for inputs and parameters until the next Backward.
+// GradView is View for the gradient. Those of parameters are valid until the
+// next Backward, those of inputs until the next Forward, others while the node
+// before runs.
 func (p *Program) GradView(name string) (View, bool) {
 	i := p.find(name)
 	if i < 0 || p.grads[i].Empty() {

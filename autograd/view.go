@@ -158,14 +158,17 @@ func newArena(bytes int) arena {
 	return arena{make([]uint64, (bytes+alignment)/8+1)}
 }
 
+// pad returns the bytes before the first aligned one.
+func (a arena) pad() int {
+	return int(-uintptr(unsafe.Pointer(unsafe.SliceData(a.words))) & (alignment - 1))
+}
+
 func (a arena) at(off int, d DType, n int) Memory {
 	m := Memory{DType: d}
 	if n == 0 {
 		return m
 	}
-	base := unsafe.Pointer(unsafe.SliceData(a.words))
-	pad := int(-uintptr(base) & (alignment - 1))
-	p := unsafe.Add(base, pad+off)
+	p := unsafe.Add(unsafe.Pointer(unsafe.SliceData(a.words)), a.pad()+off)
 	switch d {
 	case Float32:
 		m.F32 = unsafe.Slice((*float32)(p), n)
