@@ -51,7 +51,7 @@ func (n *Node) Input(i int) *Node {
 func (n *Node) Param() *Param { return n.param }
 
 // Type returns the type of the value with the batch open, as inferred for
-// [Evaluate].
+// [Evaluate], and inside a [Pass] for the mode of the program.
 func (n *Node) Type() Type { return n.typ }
 
 // Spec returns what the operation inferred for [Evaluate].
@@ -70,8 +70,8 @@ type Graph struct {
 	outputs map[string]*Node
 	order   []string // names of outputs in the order they were set
 	err     error
-	// Passes are the rewrites that Compile applies before planning.
-	passes []Pass
+	passes  []Pass // the rewrites that Compile applies before planning
+	mode    Mode   // the mode that types are inferred for
 }
 
 // NewGraph returns an empty graph.
@@ -92,6 +92,9 @@ func (g *Graph) Fail(err error) {
 		g.err = err
 	}
 }
+
+// env is what types in the graph are inferred for.
+func (g *Graph) env() Env { return Env{Mode: g.mode, Workers: 1} }
 
 // Nodes returns the nodes in topological order; the slice must not be changed.
 func (g *Graph) Nodes() []*Node { return g.nodes }
@@ -199,7 +202,7 @@ func (g *Graph) Apply(name string, op Op, in ...*Node) *Node {
 		}
 		types[i] = n.typ
 	}
-	spec, err := op.Infer(Env{Mode: Evaluate, Workers: 1}, types)
+	spec, err := op.Infer(g.env(), types)
 	if err != nil {
 		g.Fail(&NodeError{Node: name, Op: op.Name(), In: types, Err: err, kind: ErrShape})
 		return g.inert(name)

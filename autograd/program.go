@@ -67,7 +67,7 @@ func (g *Graph) Compile(opt CompileOptions) (*Program, error) {
 		passes = append(append([]Pass(nil), g.passes...), opt.Passes...)
 	}
 	for _, p := range passes {
-		h, err := g.Rewrite(func(e *Edit) error { return p.Apply(opt.Mode, e) })
+		h, err := g.rewriteFor(opt.Mode, func(e *Edit) error { return p.Apply(opt.Mode, e) })
 		if err != nil {
 			return nil, fmt.Errorf("pass %s: %w", p.Name, err)
 		}

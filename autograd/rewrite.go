@@ -20,7 +20,25 @@ func (g *Graph) Rewrite(f func(e *Edit) error) (*Graph, error) {
 	if err := g.check(); err != nil {
 		return nil, err
 	}
-	e := &Edit{g: g.clone()}
+	return g.clone().edit(f)
+}
+
+// rewriteFor is Rewrite with types inferred for a mode, before f and after.
+func (g *Graph) rewriteFor(mode Mode, f func(e *Edit) error) (*Graph, error) {
+	c := g.clone()
+	if c.mode != mode {
+		c.mode = mode
+		for _, n := range c.nodes {
+			if err := n.reinfer(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return c.edit(f)
+}
+
+func (g *Graph) edit(f func(e *Edit) error) (*Graph, error) {
+	e := &Edit{g: g}
 	if err := f(e); err != nil {
 		return nil, err
 	}
@@ -29,6 +47,7 @@ func (g *Graph) Rewrite(f func(e *Edit) error) (*Graph, error) {
 
 func (g *Graph) clone() *Graph {
 	c := NewGraph(g.name)
+	c.mode = g.mode
 	c.passes = append(c.passes, g.passes...)
 	m := make(map[*Node]*Node, len(g.nodes))
 	for _, n := range g.nodes {
@@ -83,15 +102,22 @@ func (e *Edit) finish() (*Graph, error) {
 			return nil, fmt.Errorf("%w: two nodes are named %q", ErrGraph, n.name)
 		}
 		g.byName[n.name] = n
-		if n.op == nil {
-			continue
-		}
-		if n.spec, err = n.infer(Env{Mode: Evaluate, Workers: 1}, typesOf(n.in)); err != nil {
+		if err := n.reinfer(); err != nil {
 			return nil, err
 		}
-		n.typ = n.spec.Out
 	}
 	return g, nil
+}
+
+// reinfer brings the type of the node up to date with those of its operands.
+func (n *Node) reinfer() (err error) {
+	if n.op == nil {
+		return nil
+	}
+	if n.spec, err = n.infer(n.graph.env(), typesOf(n.in)); err == nil {
+		n.typ = n.spec.Out
+	}
+	return err
 }
 
 func typesOf(ns []*Node) []Type {
