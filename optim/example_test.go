@@ -1,0 +1,77 @@
+package optim_test
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/bitgrad/bitgrad/autograd"
+	"github.com/bitgrad/bitgrad/optim"
+)
+
+func Example() {
+	w := &autograd.Param{Name: "fc.weight", Shape: []int{1}, Value: []float32{8}, Grad: make([]float32, 1)}
+	opt, err := optim.New([]*autograd.Param{w}, optim.Config{
+		Method:       optim.SGD{Momentum: 0.5},
+		LearningRate: 0.25,
+		Schedule:     optim.StepDecay{Size: 2, Gamma: 0.5},
+	}, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for range 4 {
+		w.Grad[0] = w.Value[0] // of w²/2
+		rate := opt.LearningRate()
+		if err := opt.Step(); err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(rate, w.Value[0])
+	}
+	// Output:
+	// 0.25 6
+	// 0.25 3.5
+	// 0.125 2.4375
+	// 0.125 1.6015625
+}
+
+func ExampleGroup() {
+	g := autograd.NewGraph("net")
+	g.Param("fc.weight", autograd.Weight, autograd.Ones(), 1)
+	g.Param("fc.bias", autograd.Bias, autograd.Ones(), 1)
+	g.Param("fc.weight.scale", autograd.RangeParam, autograd.Ones(), 1)
+	opt, err := optim.New(g.Params(), optim.Config{
+		Method: optim.SGD{Momentum: 0.9}, LearningRate: 0.01, WeightDecay: 5e-4,
+		Groups: []optim.Group{
+			{Roles: []autograd.Role{autograd.Bias}, RateFactor: 2}, // Caffe's lr_mult
+			{Roles: []autograd.Role{autograd.RangeParam}, Method: optim.Adam{}, LearningRate: 1e-2},
+		},
+	}, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, s := range opt.Settings() {
+		fmt.Println(s.Param.Name, s.Method.Name(), s.LearningRate, s.WeightDecay)
+	}
+	// Output:
+	// fc.weight sgd 0.01 0.0005
+	// fc.bias sgd 0.02 0
+	// fc.weight.scale adam 0.01 0
+}
+
+func ExampleOptimizer_Step() {
+	w := &autograd.Param{Name: "fc.weight", Shape: []int{2}, Value: []float32{1, 2}, Grad: []float32{1, float32(math.NaN())}}
+	opt, err := optim.New([]*autograd.Param{w}, optim.Config{Method: optim.AdamW{}, LearningRate: 1e-3}, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	err = opt.Step()
+	fmt.Println(errors.Is(err, optim.ErrNotFinite), w.Value, opt.Steps())
+	fmt.Println(err)
+	// Output:
+	// true [1 2] 0
+	// optim: gradient is not finite: fc.weight: NaN at element 1 in step 0
+}
