@@ -1,0 +1,296 @@
+package autograd
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/bitgrad/bitgrad/internal/kernels"
+)
+
+// ConvAttrs say how the kernel of a convolution slides over an image; its
+// extents are those of the weight.
+type ConvAttrs struct {
+	// StrideH and StrideW are the steps between positions; 0 means 1.
+	StrideH, StrideW int
+	// Pad is the border of zeros around the image.
+	Pad Border
+	// DilH and DilW are the distances between the taps of the kernel; 0 means 1.
+	DilH, DilW int
+	// Groups splits the channels: group g of the outputs sees group g of the
+	// inputs. 0 means 1; as many groups as channels is a depthwise convolution.
+	Groups int
+}
+
+// String prints the attributes as "stride 2x2 pad 0,0,1,1 dilation 2x2 groups 4",
+// leaving out what is default.
+func (a ConvAttrs) String() string {
+	s := ""
+	if h, w := orOne(a.StrideH), orOne(a.StrideW); h != 1 || w != 1 {
+		s += fmt.Sprintf(" stride %dx%d", h, w)
+	}
+	if p := a.Pad; !p.IsZero() {
+		s += fmt.Sprintf(" pad %d,%d,%d,%d", p.Top, p.Left, p.Bottom, p.Right)
+	}
+	if h, w := orOne(a.DilH), orOne(a.DilW); h != 1 || w != 1 {
+		s += fmt.Sprintf(" dilation %dx%d", h, w)
+	}
+	if g := orOne(a.Groups); g != 1 {
+		s += fmt.Sprintf(" groups %d", g)
+	}
+	if s == "" {
+		return s
+	}
+	return s[1:]
+}
+
+// Shape checks the operands of a convolution, x [N C H W] and w [O C/groups KH
+// KW], and returns its geometry. Strides and dilations along an axis where they
+// cannot matter are 1 in the result.
+func (a ConvAttrs) Shape(x, w Type) (kernels.ConvShape, error) {
+	var s kernels.ConvShape
+	c, h, width, err := checkImage(x)
+	if err != nil {
+		return s, err
+	}
+	if !w.Plain || len(w.Shape) != 4 {
+		return s, errors.New("the weight must be [O I H W]")
+	}
+	if err := checkReal(w); err != nil {
+		return s, fmt.Errorf("weight: %w", err)
+	}
+	o, i, g := w.Shape[0], w.Shape[1], orOne(a.Groups)
+	switch {
+	case g < 0:
+		return s, fmt.Errorf("%d groups: must be positive", g)
+	case c%g != 0 || o%g != 0:
+		return s, fmt.Errorf("%d input and %d output channels: not divisible into %d groups", c, o, g)
+	case i != c/g && g == 1:
+		return s, fmt.Errorf("%d input channels, weight has %d", c, i)
+	case i != c/g:
+		return s, fmt.Errorf("%d input channels in %d groups, weight has %d for each, not %d", c, g, i, c/g)
+	}
+	rows := span{"rows", h, w.Shape[2], orOne(a.StrideH), a.Pad.Top, a.Pad.Bottom, orOne(a.DilH)}
+	cols := span{"columns", width, w.Shape[3], orOne(a.StrideW), a.Pad.Left, a.Pad.Right, orOne(a.DilW)}
+	s = kernels.ConvShape{C: c, O: o, KH: rows.kernel, KW: cols.kernel, StrideH: rows.stride, StrideW: cols.stride,
+		PadTop: rows.before, PadLeft: cols.before, PadBottom: rows.after, PadRight: cols.after,
+		DilH: rows.d, DilW: cols.d, Groups: g, H: h, W: width}
+	if s.OH, err = rows.size(false); err != nil {
+		return s, err
+	}
+	if s.OW, err = cols.size(false); err != nil {
+		return s, err
+	}
+	if _, err := image(1, c, rows.padded(), cols.padded()); err != nil {
+		return s, fmt.Errorf("padding: %w", err)
+	}
+	if s.OH == 1 {
+		s.StrideH = 1
+	}
+	if s.OW == 1 {
+		s.StrideW = 1
+	}
+	if s.KH == 1 {
+		s.DilH = 1
+	}
+	if s.KW == 1 {
+		s.DilW = 1
+	}
+	return s, nil
+}
+
+// Conv2D returns the convolution of x [N C H W] with w [O C/groups KH KW],
+//
+//	y[n o i j] = b[o] + Σ over c, p, q of w[o c p q] · x[n c i·strideH + p·dilH − top, j·strideW + q·dilW − left],
+//
+// where x is zero outside the image and c runs over the group of o. The bias b
+// [O] may be nil.
+//
+// Gradients: dx is the convolution of dy with the rotated kernel, dw[o c p q] =
+// Σ dy·x over all positions, db[o] = Σ dy.
+func Conv2D(name string, x, w, b *Node, a ConvAttrs) *Node {
+	return Apply(name, Conv2DOp{a}, x, w, b)
+}
+
+// Conv2DOp is the operation of [Conv2D]; its operands are x, w and, with a
+// bias, b.
+type Conv2DOp struct{ ConvAttrs }
+
+// Name returns "conv2d".
+func (Conv2DOp) Name() string { return "conv2d" }
+
+// Infer implements [Op].
+func (o Conv2DOp) Infer(_ Env, in []Type) (Spec, error) {
+	if len(in) != 2 && len(in) != 3 {
+		return Spec{}, errors.New("an input, a weight and at most a bias expected")
+	}
+	s, err := o.Shape(in[0], in[1])
+	if err != nil {
+		return Spec{}, err
+	}
+	if len(in) == 3 {
+		if err := checkVector("bias", in[2], s.O); err != nil {
+			return Spec{}, err
+		}
+	}
+	out, err := image(in[0].Shape[0], s.O, s.OH, s.OW)
+	if err != nil {
+		return Spec{}, err
+	}
+	spec := Spec{Out: out, ReadsIn: []bool{true, true, false}, MACs: s.MACs(),
+		Note: fmt.Sprintf("%dx%d %s", s.KH, s.KW, o.ConvAttrs)}
+	spec.GradBorder.Top, spec.GradBorder.Left, spec.GradBorder.Bottom, spec.GradBorder.Right = s.DyBorder()
+	for i := range in {
+		spec.floatBuffer(in, i, convBorder(i, o.Pad))
+	}
+	spec.Scratch = append(spec.Scratch, Buffer{Float32, weightChunks(batchOf(in[0]), s.WeightSize()) * s.WeightSize()})
+	return spec, nil
+}
+
+// convBorder is the border that operand i of a convolution needs.
+func convBorder(i int, pad Border) Border {
+	if i == 0 {
+		return pad
+	}
+	return Border{}
+}
+
+// weightChunks returns into how many parts of the batch the gradient of size
+// weights is split. It depends on shapes alone, so that the result does.
+func weightChunks(batch, size int) int {
+	most := 16
+	for n := size; n > 1<<14 && most > 2; n >>= 2 {
+		most /= 2
+	}
+	return min(batch, most)
+}
+
+// checkVector checks an operand with one number per channel.
+func checkVector(what string, t Type, n int) error {
+	if !t.Plain || len(t.Shape) != 1 || t.Shape[0] != n {
+		return fmt.Errorf("%s %v: must be [%d]", what, t, n)
+	}
+	return checkReal(t)
+}
+
+// conv is the step of [Conv2DOp].
+type conv struct {
+	s       kernels.ConvShape
+	pool    *Pool
+	x, w, b *asFloats
+	y       View
+	dx, dw  View
+	dy      View
+	fwd     packed
+	bwd     packed
+	bands   int // parts of an image in the forward pass
+	band    kernels.ConvShape
+	parts   *chunks
+	db      *channelSums
+	forward func(worker, i int)
+	input   func(worker, n int)
+}
+
+// Bind implements [Op].
+func (o Conv2DOp) Bind(b *Binding) Step {
+	shape, err := o.Shape(b.In[0].Type, b.In[1].Type)
+	if err != nil {
+		panic("autograd: conv2d bound without Infer: " + err.Error())
+	}
+	s := &conv{s: shape, pool: b.Pool, y: b.Out, dx: b.GradIn[0], dw: b.GradIn[1], dy: b.GradOut}
+	s.x = b.floatsOf(0, o.Pad)
+	s.w = b.floatsOf(1, Border{})
+	if len(b.In) == 3 {
+		s.b = b.floatsOf(2, Border{})
+		s.db = newChannelSums(b.GradIn[2], b.GradOut)
+	}
+	p := b.Node.Input(1).Param()
+	s.fwd = packed{param: p, buf: make([]float32, shape.ForwardSize()), pack: s.s.PackForward}
+	s.bands = imageBands(b.Batch, shape.OH)
+	s.forward = s.forwardBand
+	if !s.dx.Empty() {
+		s.bwd = packed{param: p, buf: make([]float32, shape.BackwardSize()), pack: s.s.PackBackward}
+		s.input = s.backwardImage
+	}
+	if !s.dw.Empty() {
+		s.parts = newChunks(b.Batch, weightChunks(b.Batch, shape.WeightSize()), shape.WeightSize(), b.Scratch[0].F32, s.weightChunk)
+	}
+	return s
+}
+
+// imageBands returns into how many bands of rows each image of a batch is cut:
+// enough to keep workers busy when the batch is small.
+func imageBands(batch, rows int) int {
+	const items = 16
+	return max(1, min(rows/4, items/batch))
+}
+
+func (s *conv) Forward(c *Context) {
+	s.x.run(c)
+	s.w.run(c)
+	if s.b != nil {
+		s.b.run(c)
+	}
+	s.fwd.update(s.w.F32)
+	c.Pool.Run(s.y.L.N*s.bands, s.forward)
+}
+
+func (s *conv) forwardBand(_, i int) {
+	n, k := i/s.bands, i%s.bands
+	from, to := k*s.s.OH/s.bands, (k+1)*s.s.OH/s.bands
+	band, xl, yl := s.s, s.x.L, s.y.L
+	band.OH = to - from
+	xl.Off += from * s.s.StrideH * xl.SH
+	yl.Off += from * yl.SH
+	var bias []float32
+	if s.b != nil {
+		bias = s.b.F32
+	}
+	band.Forward(s.y.F32, yl, s.x.F32, xl, s.fwd.buf, bias, n, n+1)
+}
+
+// dx[n c h w] = Σ dy[n o i j]·w[o c p q] over i·strideH + p·dilH = h + top,
+// likewise in w; dw[o c p q] = Σ dy·x; db[o] = Σ dy.
+func (s *conv) Backward(c *Context) {
+	if s.input != nil {
+		s.w.run(c)
+		s.bwd.update(s.w.F32)
+		c.Pool.Run(s.dx.L.N, s.input)
+	}
+	if s.parts != nil {
+		s.x.run(c)
+		sum := s.parts.run(c)
+		s.s.UnpackWeightGrad(s.dw.F32, sum, s.dw.Add)
+	}
+	if s.db != nil {
+		s.db.run(c)
+	}
+}
+
+func (s *conv) backwardImage(_, n int) {
+	s.s.BackwardInput(s.dx.F32, s.dx.L, s.dy.F32, s.dy.L, s.bwd.buf, n, n+1, s.dx.Add)
+}
+
+func (s *conv) weightChunk(dst []float32, n0, n1 int) {
+	s.s.BackwardWeight(dst, s.x.F32, s.x.L, s.dy.F32, s.dy.L, n0, n1, false)
+}
+
+// packed holds weights in the order of a kernel.
+type packed struct {
+	param   *Param // where the weight is a parameter, which counts its versions
+	version uint64
+	fresh   bool
+	buf     []float32
+	pack    func(dst, w []float32)
+}
+
+// update packs w again unless it is a parameter that has not changed.
+func (p *packed) update(w []float32) {
+	if p.param != nil {
+		v := p.param.Version()
+		if p.fresh && p.version == v {
+			return
+		}
+		p.fresh, p.version = true, v
+	}
+	p.pack(p.buf, w)
+}

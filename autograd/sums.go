@@ -1,0 +1,154 @@
+package autograd
+
+// Sums over a batch are taken over fixed parts that depend on shapes alone and
+// added in a fixed tree, so that the number of workers changes no byte.
+
+// chunks computes a sum of vectors over the samples of a batch.
+type chunks struct {
+	batch, n, size int
+	part           []float32 // n vectors
+	chunk          func(dst []float32, n0, n1 int)
+	each, add      func(worker, i int)
+}
+
+// newChunks splits batch samples into n parts; chunk computes the sum of
+// samples n0..n1-1. The memory holds n vectors of the given size.
+func newChunks(batch, n, size int, memory []float32, chunk func(dst []float32, n0, n1 int)) *chunks {
+	c := &chunks{batch: batch, n: n, size: size, part: memory, chunk: chunk}
+	c.each, c.add = c.compute, c.sumBlock
+	return c
+}
+
+// run returns the sum, which lies in the memory of the chunks.
+func (c *chunks) run(ctx *Context) []float32 {
+	ctx.Pool.Run(c.n, c.each)
+	if c.n > 1 {
+		ctx.Pool.Run((c.size+sumBlock-1)/sumBlock, c.add)
+	}
+	return c.part[:c.size]
+}
+
+func (c *chunks) compute(_, i int) {
+	c.chunk(c.part[i*c.size:(i+1)*c.size], i*c.batch/c.n, (i+1)*c.batch/c.n)
+}
+
+// sumBlock is the number of elements that one worker sums at a time.
+const sumBlock = 4096
+
+func (c *chunks) sumBlock(_, b int) {
+	from, to := b*sumBlock, min((b+1)*sumBlock, c.size)
+	for step := 1; step < c.n; step *= 2 {
+		for i := 0; i+step < c.n; i += 2 * step {
+			dst := c.part[i*c.size+from : i*c.size+to]
+			src := c.part[(i+step)*c.size+from:][:len(dst)]
+			for k := range dst {
+				dst[k] += src[k]
+			}
+		}
+	}
+}
+
+// moments computes sums over the batch, the rows and the columns, per channel
+// and in float64: of a, and of a·b where b is given.
+type moments struct {
+	a, b View
+	n    int // parts
+	// A and AB are the sums.
+	A, AB []float64
+	part  []float64 // per part the sums of a, then of a·b
+	each  func(worker, i int)
+}
+
+// newMoments binds the sums of a and, unless b is empty, of a·b. Both have the
+// same shape; they may be the same view.
+func newMoments(a, b View) *moments {
+	c := a.L.C
+	rows, length := a.Rows()
+	m := &moments{a: a, b: b, n: sumParts(rows, length), A: make([]float64, c)}
+	width := c
+	if !b.Empty() {
+		m.AB = make([]float64, c)
+		width = 2 * c
+	}
+	m.part = make([]float64, m.n*width)
+	m.each = m.compute
+	return m
+}
+
+// sumParts returns into how many parts rows of the given length are split.
+func sumParts(rows, length int) int {
+	return max(1, min(rows, 64, rows*length/2048))
+}
+
+func (m *moments) run(c *Context) {
+	c.Pool.Run(m.n, m.each)
+	ch := len(m.A)
+	width := len(m.part) / m.n
+	for step := 1; step < m.n; step *= 2 {
+		for i := 0; i+step < m.n; i += 2 * step {
+			dst, src := m.part[i*width:(i+1)*width], m.part[(i+step)*width:][:width]
+			for k := range dst {
+				dst[k] += src[k]
+			}
+		}
+	}
+	copy(m.A, m.part[:ch])
+	copy(m.AB, m.part[ch:width])
+}
+
+func (m *moments) compute(_, i int) {
+	ch := len(m.A)
+	width := len(m.part) / m.n
+	sums := m.part[i*width : (i+1)*width]
+	clear(sums)
+	rows, length := m.a.Rows()
+	for r := i * rows / m.n; r < (i+1)*rows/m.n; r++ {
+		a := m.a.F32[m.a.Row(r):][:length]
+		if width == ch {
+			for ; len(a) > 0; a = a[ch:] {
+				for k, v := range a[:ch] {
+					sums[k] += float64(v)
+				}
+			}
+			continue
+		}
+		b := m.b.F32[m.b.Row(r):][:length]
+		sa, sab := sums[:ch], sums[ch:]
+		for ; len(a) > 0; a, b = a[ch:], b[ch:] {
+			pb := b[:ch]
+			for k, v := range a[:ch] {
+				sa[k] += float64(v)
+				sab[k] += float64(v) * float64(pb[k])
+			}
+		}
+	}
+}
+
+// channelSums writes the gradient of a vector that is added to every pixel.
+type channelSums struct {
+	dst View
+	m   *moments
+}
+
+// newChannelSums binds dst[c] = Σ dy over channel c; nil where dst is empty.
+func newChannelSums(dst, dy View) *channelSums {
+	if dst.Empty() {
+		return nil
+	}
+	return &channelSums{dst, newMoments(dy, View{})}
+}
+
+func (s *channelSums) run(c *Context) {
+	s.m.run(c)
+	writeSums(s.dst, s.m.A)
+}
+
+// writeSums writes sums to a gradient, or adds them.
+func writeSums(dst View, sums []float64) {
+	for i, v := range sums {
+		if dst.Add {
+			v += float64(dst.F32[i])
+		}
+		dst.F32[i] = float32(v)
+	}
+}
