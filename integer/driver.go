@@ -1,0 +1,411 @@
+package integer
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/bitgrad/bitgrad/internal/kernels"
+	"github.com/bitgrad/bitgrad/quant"
+)
+
+// A ConvDriver computes a convolution, or a linear layer, on codes: what the engine
+// runs for [Conv] and [Linear] and what training runs for the forward pass of a quantized
+// layer, so that both give the same integers.
+//
+//	acc = bias[o] + Σ (x − zeroPoint)·w        w are levels: q − z, or 2q + 1
+//	y   = requant.Apply(acc, o)
+//
+// With inputs of up to 8 bits and levels that fit an int8 it uses the int8 kernels and
+// int32 accumulators, which the caller has to prove wide enough; everything else
+// runs in int64.
+//
+// Setters keep copies, allocate only when first called and must not run while
+// another goroutine uses the driver. Forward and Accumulators allocate nothing and may run
+// on several goroutines, each with its own [Scratch] and its own images; the result does
+// not depend on how images are split.
+type ConvDriver struct {
+	conv   kernels.IntConv
+	linear bool // images are the rows of a product: one row of output, as wide as the batch
+	wide   bool // int64
+	block  int  // output rows, or images of a linear layer, that share the scratch
+
+	codes   []int8 // weights of the narrow path in [O I H W] order, and packed
+	packed  []int8
+	colsum  []int32
+	start   []int32
+	bias32  []int32
+	wideW   []int32 // weights of the wide path, [O KH KW I]
+	wideSum []int64
+	start64 []int64
+	bias    []int64
+	zero    int32
+
+	requant      *quant.Requantizer
+	commonScale  []float32
+	largestScale float32
+	passLo       []int64
+	passHi       []int64
+}
+
+// Scratch is the memory of one goroutine that runs a driver, of the lengths that
+// ScratchLen returns or longer.
+type Scratch struct {
+	I32 []int32
+	I64 []int64
+}
+
+// Taps are by-products of Forward.
+type Taps struct {
+	// Pass receives one bit per element of the output, set where the accumulator lies in the
+	// interval of SetPass. Image n occupies PassLen bytes from n·PassLen on, its elements
+	// in [H W C] order, least significant bit first.
+	Pass []uint8
+	// Min and Max, one entry per output channel, take in the smallest and largest accumulator
+	// that Forward meets.
+	Min, Max []int64
+}
+
+// blockSize is the number of accumulators that a driver likes to keep in the cache.
+const blockSize = 1 << 14
+
+// NewConvDriver returns a driver for a convolution of codes of xBits bits, 1 to 16. wBits
+// is 8 or less if every weight level fits an int8 and every accumulator an int32, and
+// larger otherwise. Strides, dilations and groups of 0 mean 1; the output extents are
+// computed.
+func NewConvDriver(s kernels.ConvShape, xBits int, xSigned bool, wBits int) (*ConvDriver, error) {
+	if err := s.Complete(); err != nil {
+		return nil, fmt.Errorf("integer: %w", err)
+	}
+	if xBits < 1 || xBits > 16 {
+		return nil, fmt.Errorf("integer: conv driver: %w: inputs of %d bits: must be 1 to 16", ErrGrid, xBits)
+	}
+	d := &ConvDriver{conv: kernels.IntConv{ConvShape: s, Signed: xSigned}, wide: xBits > 8 || wBits > 8}
+	d.block = min(max(blockSize/(s.OW*s.O), 1), s.OH)
+	return d, nil
+}
+
+// NewLinearDriver returns a driver for a linear layer from in to out features. The batch
+// is the axis N of its tensors, whose H and W are 1.
+func NewLinearDriver(in, out, xBits int, xSigned bool, wBits int) (*ConvDriver, error) {
+	d, err := NewConvDriver(kernels.ConvShape{C: in, O: out, KH: 1, KW: 1, H: 1, W: 1}, xBits, xSigned, wBits)
+	if err != nil {
+		return nil, err
+	}
+	d.linear = true
+	d.block = min(max(blockSize/out, 1), 64)
+	return d, nil
+}
+
+// Shape returns the completed shape of the convolution.
+func (d *ConvDriver) Shape() kernels.ConvShape { return d.conv.ConvShape }
+
+// Wide reports whether accumulators are int64.
+func (d *ConvDriver) Wide() bool { return d.wide }
+
+// ScratchLen returns the lengths of the slices of a [Scratch].
+func (d *ConvDriver) ScratchLen() (i32, i64 int) {
+	n := d.block * d.conv.OW * d.conv.O
+	if d.wide {
+		return 0, n
+	}
+	return n, 0
+}
+
+// PassLen returns the bytes of [Taps].Pass that one image occupies.
+func (d *ConvDriver) PassLen() int { return (d.conv.OH*d.conv.OW*d.conv.O + 7) / 8 }
+
+// SetWeights packs weight levels, [O I/Groups KH KW], and sets the zero point of the
+// input. It refuses a wrong number of levels and, on a driver with wBits of up to 8,
+// a level outside int8; the driver is then unchanged.
+func (d *ConvDriver) SetWeights(levels []int32, zeroPoint int32) error {
+	s := &d.conv
+	if len(levels) != s.WeightSize() {
+		return fmt.Errorf("integer: conv driver: %w: %d weights, the shape has %d", ErrShape, len(levels), s.WeightSize())
+	}
+	if d.wide {
+		d.setWide(levels)
+	} else {
+		for i, w := range levels {
+			if w != int32(int8(w)) {
+				return fmt.Errorf("integer: conv driver: %w: weight %d has level %d: must fit an int8", ErrGrid, i, w)
+			}
+		}
+		d.codes, d.packed, d.colsum = resize(d.codes, len(levels)), resize(d.packed, s.PackedSize()), resize(d.colsum, s.O)
+		for i, w := range levels {
+			d.codes[i] = int8(w)
+		}
+		s.PackInt8(d.packed, d.codes, d.colsum)
+	}
+	d.zero = zeroPoint
+	d.restart()
+	return nil
+}
+
+// setWide brings levels into the order in which the inputs lie.
+func (d *ConvDriver) setWide(levels []int32) {
+	s := &d.conv
+	d.wideW, d.wideSum = resize(d.wideW, len(levels)), resize(d.wideSum, s.O)
+	per, taps := s.C/s.Groups, s.KH*s.KW
+	for o := range s.O {
+		var sum int64
+		for i := range per {
+			for t := range taps {
+				w := levels[(o*per+i)*taps+t]
+				d.wideW[(o*taps+t)*per+i] = w
+				sum += int64(w)
+			}
+		}
+		d.wideSum[o] = sum
+	}
+}
+
+// SetBias sets the biases in units of the accumulator; nil means none.
+func (d *ConvDriver) SetBias(bias []int64) {
+	d.bias = resize(d.bias, d.conv.O)
+	clear(d.bias)
+	copy(d.bias, bias)
+	d.restart()
+}
+
+// restart computes the initial values of the accumulators.
+func (d *ConvDriver) restart() {
+	o := d.conv.O
+	if d.wide {
+		if d.wideSum == nil {
+			return
+		}
+		d.start64 = resize(d.start64, o)
+		for c := range d.start64 {
+			d.start64[c] = -int64(d.zero) * d.wideSum[c]
+			if d.bias != nil {
+				d.start64[c] += d.bias[c]
+			}
+		}
+		return
+	}
+	if d.colsum == nil {
+		return
+	}
+	d.start, d.bias32 = resize(d.start, o), resize(d.bias32, o)
+	for c := range d.bias32 {
+		d.bias32[c] = 0
+		if d.bias != nil {
+			d.bias32[c] = int32(d.bias[c])
+		}
+	}
+	d.conv.Start(d.start, d.bias32, d.colsum, d.zero)
+}
+
+// SetRequant sets how accumulators become codes; nil means that they are the output. The
+// driver reads r until the next call.
+func (d *ConvDriver) SetRequant(r *quant.Requantizer) { d.requant = r }
+
+// SetCommonScale brings accumulators that are the output from one scale per channel to the
+// largest one, quant.ToCommonScale; nil leaves them alone.
+func (d *ConvDriver) SetCommonScale(scales []float32, largest float32) {
+	d.commonScale, d.largestScale = scales, largest
+}
+
+// SetPass sets, for each output channel, the interval of accumulators, both ends included, for
+// which [Taps].Pass has a 1. An empty interval has lo > hi.
+func (d *ConvDriver) SetPass(lo, hi []int64) {
+	d.passLo, d.passHi = resize(d.passLo, d.conv.O), resize(d.passHi, d.conv.O)
+	// The comparison below subtracts; ends beyond ±2^62 mean the same as ±2^62.
+	const end = 1 << 62
+	for c := range d.passLo {
+		d.passLo[c], d.passHi[c] = min(max(lo[c], -end), end), min(max(hi[c], -end), end)
+	}
+}
+
+func resize[E any](s []E, n int) []E {
+	if len(s) != n {
+		return make([]E, n)
+	}
+	return s
+}
+
+// Forward computes images n0 … n1−1 of y from x. Without a requantizer y takes
+// accumulators, in I32 or I64. x has a border of zero points at least as wide as the
+// pads. taps may be nil.
+func (d *ConvDriver) Forward(y, x Codes, n0, n1 int, scratch Scratch, taps *Taps) {
+	if d.linear {
+		for n := n0; n < n1; n += d.block {
+			last := min(n+d.block, n1)
+			d.products(x, n, last, scratch)
+			for i := n; i < last; i++ {
+				d.finish(y, scratch, i-n, i, 0, 1, taps)
+			}
+		}
+		return
+	}
+	for n := n0; n < n1; n++ {
+		for oh := 0; oh < d.conv.OH; oh += d.block {
+			last := min(oh+d.block, d.conv.OH)
+			d.rows(x, n, oh, last, scratch)
+			d.finish(y, scratch, 0, n, oh, last, taps)
+		}
+	}
+}
+
+// Accumulators computes the accumulators, bias included, of output rows oh0 … oh1−1 of image n
+// into acc, [oh1−oh0 OW O]. A driver whose Wide is true takes wide instead. Of a linear layer it
+// computes the one row of image n.
+func (d *ConvDriver) Accumulators(acc []int32, wide []int64, x Codes, n, oh0, oh1 int) {
+	s := Scratch{acc, wide}
+	if d.linear {
+		d.products(x, n, n+1, s)
+		return
+	}
+	d.rows(x, n, oh0, oh1, s)
+}
+
+// rows computes accumulators of rows of one image.
+func (d *ConvDriver) rows(x Codes, n, oh0, oh1 int, s Scratch) {
+	if d.wide {
+		d.rowsWide(s.I64, x, x.L, n, oh0, oh1)
+		return
+	}
+	d.conv.Rows(s.I32, x.U8, x.L, d.packed, d.start, n, oh0, oh1)
+}
+
+// products computes accumulators of images n0 … n1−1 of a linear layer.
+func (d *ConvDriver) products(x Codes, n0, n1 int, s Scratch) {
+	l := x.L
+	l.Off, l.N, l.W, l.SW = x.L.Row(n0, 0), 1, n1-n0, x.L.SN
+	if d.wide {
+		for n := range n1 - n0 {
+			d.rowsWide(s.I64[n*d.conv.O:], x, x.L, n0+n, 0, 1)
+		}
+		return
+	}
+	batch := d.conv
+	batch.W, batch.OW = l.W, l.W
+	batch.Rows(s.I32, x.U8, l, d.packed, d.start, 0, 0, 1)
+}
+
+// rowsWide computes accumulators in int64.
+func (d *ConvDriver) rowsWide(acc []int64, x Codes, l kernels.Layout, n, oh0, oh1 int) {
+	s := &d.conv
+	per, perOut := s.C/s.Groups, s.O/s.Groups
+	at := 0
+	for oh := oh0; oh < oh1; oh++ {
+		for ow := range s.OW {
+			for o := range s.O {
+				sum, w := d.start64[o], d.wideW[o*s.KH*s.KW*per:]
+				for k := range s.KH {
+					for v := range s.KW {
+						from := l.At(n, oh*s.StrideH-s.PadTop+k*s.DilH, ow*s.StrideW-s.PadLeft+v*s.DilW, o/perOut*per)
+						sum += dot(x, from, w[:per])
+						w = w[per:]
+					}
+				}
+				acc[at] = sum
+				at++
+			}
+		}
+	}
+}
+
+// dot returns the product of the elements of x from index at on with w.
+func dot(x Codes, at int, w []int32) (sum int64) {
+	switch {
+	case x.U8 == nil:
+		for i, v := range x.I32[at : at+len(w)] {
+			sum += int64(v) * int64(w[i])
+		}
+	case x.Signed:
+		for i, v := range x.U8[at : at+len(w)] {
+			sum += int64(int8(v)) * int64(w[i])
+		}
+	default:
+		for i, v := range x.U8[at : at+len(w)] {
+			sum += int64(v) * int64(w[i])
+		}
+	}
+	return sum
+}
+
+// finish turns accumulators, from row first of the scratch on, into rows oh0 … oh1−1 of
+// image n.
+func (d *ConvDriver) finish(y Codes, s Scratch, first, n, oh0, oh1 int, taps *Taps) {
+	row := d.conv.OW * d.conv.O
+	for oh := oh0; oh < oh1; oh++ {
+		from := (first + oh - oh0) * row
+		if d.wide {
+			finishRow(d, y, s.I64[from:from+row], n, oh, taps)
+		} else {
+			finishRow(d, y, s.I32[from:from+row], n, oh, taps)
+		}
+	}
+}
+
+func finishRow[A int32 | int64](d *ConvDriver, y Codes, acc []A, n, oh int, taps *Taps) {
+	if taps != nil {
+		if taps.Pass != nil {
+			passBits(d, taps.Pass[n*d.PassLen():(n+1)*d.PassLen()], acc, oh)
+		}
+		if taps.Min != nil {
+			observe(taps, acc, d.conv.O)
+		}
+	}
+	o := d.conv.O
+	for ow := range d.conv.OW {
+		to := y.L.At(n, oh, ow, 0)
+		pixel := acc[ow*o : (ow+1)*o]
+		switch r := d.requant; {
+		case r == nil && d.commonScale != nil:
+			for c, a := range pixel {
+				y.put(to+c, quant.ToCommonScale(int64(a), d.commonScale[c], d.largestScale))
+			}
+		case r == nil:
+			for c, a := range pixel {
+				y.put(to+c, int64(a))
+			}
+		case y.U8 != nil:
+			dst := y.U8[to : to+o]
+			for c, a := range pixel {
+				dst[c] = uint8(r.Apply(int64(a), c))
+			}
+		default:
+			dst := y.I32[to : to+o]
+			for c, a := range pixel {
+				dst[c] = r.Apply(int64(a), c)
+			}
+		}
+	}
+}
+
+// passBits sets the bits of row oh of an image.
+func passBits[A int32 | int64](d *ConvDriver, bits []uint8, acc []A, oh int) {
+	o := d.conv.O
+	at := oh * d.conv.OW * o // the number of the first bit
+	word, k := bits[at/8]&(1<<uint(at%8)-1), uint(at%8)
+	for i := 0; i < len(acc); i += o {
+		for c, a := range acc[i : i+o] {
+			outside := uint64((int64(a)-d.passLo[c])|(d.passHi[c]-int64(a))) >> 63
+			word |= uint8(outside^1) << k
+			if k++; k == 8 {
+				bits[at/8], word, k = word, 0, 0
+				at += 8
+			}
+		}
+	}
+	if k > 0 {
+		bits[at/8] = word
+	}
+}
+
+// observe takes the accumulators into the extremes of their channels.
+func observe[A int32 | int64](taps *Taps, acc []A, o int) {
+	for i := 0; i < len(acc); i += o {
+		for c, a := range acc[i : i+o] {
+			taps.Min[c], taps.Max[c] = min(taps.Min[c], int64(a)), max(taps.Max[c], int64(a))
+		}
+	}
+}
+
+// Reset sets Min and Max to the values that any accumulator replaces.
+func (t *Taps) Reset() {
+	fill(t.Min, math.MaxInt64)
+	fill(t.Max, math.MinInt64)
+}

@@ -1,0 +1,130 @@
+package integer
+
+import (
+	"math"
+
+	"github.com/bitgrad/bitgrad/quant"
+)
+
+// Input is the start of a model that takes pixels: uint8 images become codes
+// through one table per channel, quant.InputTable,
+//
+//	q = Q(float32(float32(p)·A[c]) + B[c])
+//
+// with Q the quantizer of Grid. With mean m and deviation d of pixels scaled to
+// [0, 1], A = 1/(255·d) and B = −m/d.
+type Input struct {
+	C, H, W  int
+	A, B     []float32 // factor and offset of each channel
+	Grid     quant.Grid
+	Rounding quant.Rounding // not stochastic
+
+	table [][256]int32
+}
+
+// Kind returns "input".
+func (*Input) Kind() string { return "input" }
+
+// Table returns the code of every pixel value, per channel. It must not be modified.
+func (p *Input) Table() [][256]int32 { return p.table }
+
+func (p *Input) infer(in []*Node) (output, error) {
+	out, err := inferInput(in, p.C, p.H, p.W, p.A, p.B, p.Grid, p.Rounding)
+	if err != nil {
+		return out, err
+	}
+	if p.table, err = quant.InputTable(p.A, p.B, p.Grid, p.Rounding); err != nil {
+		return out, &reason{err, err.Error()}
+	}
+	return out, nil
+}
+
+func inferInput(in []*Node, c, h, w int, a, b []float32, g quant.Grid, r quant.Rounding) (output, error) {
+	out := output{Type: typeOf(g, c, h, w), Grid: g}
+	if len(in) != 0 {
+		return out, refuse(ErrGraph, "an input reads no values")
+	}
+	if err := checkGrid(g); err != nil {
+		return out, err
+	}
+	if err := out.Type.validate(); err != nil {
+		return out, err
+	}
+	if len(a) != c || len(b) != c {
+		return out, refuse(ErrShape, "%d factors and %d offsets for %d channels", len(a), len(b), c)
+	}
+	for i := range a {
+		if math.IsNaN(float64(a[i]-a[i])) || math.IsNaN(float64(b[i]-b[i])) {
+			return out, refuse(ErrGrid, "normalization %v·x + %v of channel %d: must be finite", a[i], b[i], i)
+		}
+	}
+	if r >= quant.Stochastic {
+		return out, refuse(ErrGrid, "rounding %v: an input rounds by a fixed rule", r)
+	}
+	return out, nil
+}
+
+// interpret is not called: the runners fill the first node from the image.
+func (p *Input) interpret(*Node, []*Node, [][]int64) []int64 { return nil }
+
+func (p *Input) bind(b *binding, _ *Node, _ []*Node) step {
+	return func(st *state, images int) {
+		y := st.value(b.self)
+		if y.U8 == nil {
+			eachPixel(y, images, func(i, at, c int) { y.I32[at] = p.table[c][st.pixels[i]] })
+			return
+		}
+		eachPixel(y, images, func(i, at, c int) { y.U8[at] = uint8(p.table[c][st.pixels[i]]) })
+	}
+}
+
+// eachPixel calls f for every element of y: i counts them in [N H W C] order, at is the place
+// in y and c the channel.
+func eachPixel(y Codes, images int, f func(i, at, c int)) {
+	i := 0
+	for n := range images {
+		for h := range y.L.H {
+			row := y.L.Row(n, h)
+			for w := range y.L.W {
+				for c := range y.L.C {
+					f(i, row+w*y.L.SW+c, c)
+					i++
+				}
+			}
+		}
+	}
+}
+
+// InputFloat is the start of a model that takes float32 samples. Each becomes a code by
+// the formula of [Input],
+//
+//	q = Q(float32(x·A[c]) + B[c])
+//
+// NaN becomes the code of zero.
+type InputFloat struct {
+	C, H, W  int
+	A, B     []float32 // factor and offset of each channel
+	Grid     quant.Grid
+	Rounding quant.Rounding // not stochastic
+}
+
+// Kind returns "input_float".
+func (*InputFloat) Kind() string { return "input_float" }
+
+func (p *InputFloat) infer(in []*Node) (output, error) {
+	return inferInput(in, p.C, p.H, p.W, p.A, p.B, p.Grid, p.Rounding)
+}
+
+// interpret is not called: the runners fill the first node from the image.
+func (p *InputFloat) interpret(*Node, []*Node, [][]int64) []int64 { return nil }
+
+func (p *InputFloat) code(x float32, c int) int32 {
+	return quant.InputCode(x, p.A[c], p.B[c], p.Grid, p.Rounding)
+}
+
+func (p *InputFloat) bind(b *binding, _ *Node, _ []*Node) step {
+	return func(st *state, images int) {
+		y := st.value(b.self)
+		eachPixel(y, images, func(i, at, c int) { y.put(at, int64(p.code(st.floats[i], c))) })
+	}
+}

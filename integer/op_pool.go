@@ -1,0 +1,319 @@
+package integer
+
+import (
+	"math"
+
+	"github.com/bitgrad/bitgrad/quant"
+)
+
+// MaxPool takes the largest code of each window; the grid is kept. A window that
+// reaches beyond the image is clipped. OH and OW are given, so that the caller settles
+// how fractional extents round; every window must meet the image.
+type MaxPool struct {
+	KH, KW, StrideH, StrideW int
+	Pad                      Pads
+	OH, OW                   int
+}
+
+// Kind returns "max_pool".
+func (*MaxPool) Kind() string { return "max_pool" }
+
+func (p *MaxPool) window() window {
+	return window{p.KH, p.KW, p.StrideH, p.StrideW, 1, 1, p.Pad}
+}
+
+func (p *MaxPool) infer(in []*Node) (output, error) {
+	x, err := oneInput(in)
+	if err != nil {
+		return output{}, err
+	}
+	out := output{Type: x.Out, Grid: x.Grid}
+	out.H, out.W = p.OH, p.OW
+	return out, checkPool(p.window(), x.Out, p.OH, p.OW)
+}
+
+// checkPool accepts output extents for which every window meets the image.
+func checkPool(w window, x Type, oh, ow int) error {
+	if err := w.validate(); err != nil {
+		return err
+	}
+	for _, axis := range [...]struct {
+		name                         string
+		out, stride, kernel, pad, in int
+	}{{"rows", oh, w.strideH, w.kh, w.pad.Top, x.H}, {"columns", ow, w.strideW, w.kw, w.pad.Left, x.W}} {
+		last := int64(axis.out-1)*int64(axis.stride) - int64(axis.pad)
+		if axis.out < 1 || last >= int64(axis.in) || axis.pad >= axis.kernel {
+			return refuse(ErrShape, "%d output %s of kernel %d, stride %d, pad %d: some window would miss the %d %s of the image",
+				axis.out, axis.name, axis.kernel, axis.stride, axis.pad, axis.in, axis.name)
+		}
+	}
+	return Type{C: x.C, H: oh, W: ow}.validate()
+}
+
+func (p *MaxPool) interpret(n *Node, in []*Node, x [][]int64) []int64 {
+	w := p.window()
+	y := make([]int64, 0, n.Out.Len())
+	eachWindow(w, in[0].Out, n.Out, func(c, top, left int) {
+		best := int64(math.MinInt64)
+		eachTap(w, in[0].Out, top, left, func(h, v int) {
+			best = max(best, x[0][(c*in[0].Out.H+h)*in[0].Out.W+v])
+		})
+		y = append(y, best)
+	})
+	return y
+}
+
+// eachWindow calls f with the channel and the upper left corner of every window, in
+// [C H W] order of the output.
+func eachWindow(w window, x, y Type, f func(c, top, left int)) {
+	for c := range y.C {
+		for oh := range y.H {
+			for ow := range y.W {
+				f(c, oh*w.strideH-w.pad.Top, ow*w.strideW-w.pad.Left)
+			}
+		}
+	}
+}
+
+// eachTap calls f for the positions of a window that lie in the image.
+func eachTap(w window, x Type, top, left int, f func(h, v int)) {
+	for k := range w.kh {
+		for l := range w.kw {
+			if h, v := top+k, left+l; h >= 0 && h < x.H && v >= 0 && v < x.W {
+				f(h, v)
+			}
+		}
+	}
+}
+
+func (p *MaxPool) bind(b *binding, n *Node, in []*Node) step {
+	w, t, source := p.window(), in[0].Out, n.In[0]
+	var flip uint8 // turns two's complement into an order of bytes
+	if t.Signed {
+		flip = 0x80
+	}
+	return func(st *state, images int) {
+		y, x := st.value(b.self), st.value(source)
+		eachRow(images, y, func(i, oh, ow int) {
+			top, left := oh*w.strideH-w.pad.Top, ow*w.strideW-w.pad.Left
+			k0, k1 := clip(top, w.kh, 1, t.H)
+			l0, l1 := clip(left, w.kw, 1, t.W)
+			to := place(y, i, oh, ow)
+			y.copyFrom(to, x, place(x, i, top+k0, left+l0), t.C)
+			for k := k0; k < k1; k++ {
+				for l := l0; l < l1; l++ {
+					from := place(x, i, top+k, left+l)
+					if x.U8 == nil {
+						for c := range t.C {
+							if v := x.get(from + c); v > y.get(to+c) {
+								y.put(to+c, v)
+							}
+						}
+						continue
+					}
+					dst, src := y.U8[to:to+t.C], x.U8[from:from+t.C]
+					for c, v := range src {
+						dst[c] = max(dst[c]^flip, v^flip) ^ flip
+					}
+				}
+			}
+		})
+	}
+}
+
+// AvgPool averages the codes of each window:
+//
+//	q = Rule.Apply(S, n)
+//
+// S is the sum of the levels q − z, or 2q + 1 on a mid-rise grid, of the taps in the
+// image (of the codes themselves with quant.AveragePoolFixedPoint). n counts these taps;
+// with CountPad it counts the taps in the padded image, of H + Top + Bottom rows and
+// W + Left + Right columns. OH and OW are given as in [MaxPool]. A global pool, or a mean
+// over H and W, is one window of H×W.
+type AvgPool struct {
+	KH, KW, StrideH, StrideW int
+	Pad                      Pads
+	OH, OW                   int
+	CountPad                 bool
+	Rule                     PoolRule
+	Grid                     quant.Grid // of the output
+}
+
+// PoolRule is a rule for averages of codes: a quant.AveragePoolShift,
+// quant.AveragePoolFloat or quant.AveragePoolFixedPoint, by value.
+type PoolRule interface {
+	Apply(sum, divisor int64) int32
+}
+
+// Kind returns "avg_pool".
+func (*AvgPool) Kind() string { return "avg_pool" }
+
+func (p *AvgPool) window() window {
+	return window{p.KH, p.KW, p.StrideH, p.StrideW, 1, 1, p.Pad}
+}
+
+func (p *AvgPool) infer(in []*Node) (output, error) {
+	x, err := oneInput(in)
+	if err != nil {
+		return output{}, err
+	}
+	out := output{Type: typeOf(p.Grid, x.Out.C, p.OH, p.OW), Grid: p.Grid}
+	if err := needCodes(x); err != nil {
+		return out, err
+	}
+	if err := checkGrid(p.Grid); err != nil {
+		return out, err
+	}
+	if err := checkPool(p.window(), x.Out, p.OH, p.OW); err != nil {
+		return out, err
+	}
+	if p.CountPad && p.Pad.any() {
+		if err := needZero(x, "pads count as zero"); err != nil {
+			return out, err
+		}
+	}
+	lo, hi, err := poolRuleParts(p.Rule)
+	if err != nil {
+		return out, err
+	}
+	if err := checkClamp(lo, hi, p.Grid); err != nil {
+		return out, err
+	}
+	want, err := newPoolRule(poolRuleName(p.Rule), x.Grid, p.Grid, lo, hi)
+	if err != nil {
+		return out, err
+	}
+	if want != p.Rule {
+		return out, refuse(ErrGrid, "the rule %+v is not that of the grids, %+v", p.Rule, want)
+	}
+	taps := int64(min(p.KH, x.Out.H)) * int64(min(p.KW, x.Out.W))
+	if taps > quant.MaxDivisor {
+		return out, refuse(ErrShape, "averages %d values: at most 2^30", taps)
+	}
+	low, high := codeRange(x.Grid)
+	worst := taps * max(x.Grid.MaxLevel(), -low, high)
+	out.Bound, err = newBound(worst, worst, 0, x.Out.Bits)
+	return out, err
+}
+
+func poolRuleName(r PoolRule) quant.Rule {
+	switch r.(type) {
+	case quant.AveragePoolShift:
+		return quant.Shift
+	case quant.AveragePoolFloat:
+		return quant.Float
+	default:
+		return quant.FixedPoint
+	}
+}
+
+func poolRuleParts(r PoolRule) (lo, hi int32, err error) {
+	switch r := r.(type) {
+	case quant.AveragePoolShift:
+		return r.Lo, r.Hi, nil
+	case quant.AveragePoolFloat:
+		return r.Lo, r.Hi, nil
+	case quant.AveragePoolFixedPoint:
+		return r.Lo, r.Hi, nil
+	}
+	return 0, 0, refuse(ErrGrid, "rule %T: must be quant.AveragePoolShift, quant.AveragePoolFloat or quant.AveragePoolFixedPoint", r)
+}
+
+// newPoolRule returns the rule of the given name for these grids.
+func newPoolRule(name quant.Rule, x, y quant.Grid, lo, hi int32) (PoolRule, error) {
+	wrap := func(err error) error {
+		if err == nil {
+			return nil
+		}
+		return &reason{err, err.Error()}
+	}
+	switch name {
+	case quant.Shift:
+		r, err := quant.NewAveragePoolShift(x, y)
+		r.Lo, r.Hi = lo, hi
+		return r, wrap(err)
+	case quant.Float:
+		r, err := quant.NewAveragePoolFloat(x, y)
+		r.Lo, r.Hi = lo, hi
+		return r, wrap(err)
+	}
+	if !x.Equal(y) {
+		return nil, refuse(ErrGrid, "the fixedpoint average keeps the grid: %v becomes %v", x, y)
+	}
+	r, err := quant.NewAveragePoolFixedPoint(x)
+	r.Lo, r.Hi = lo, hi
+	return r, wrap(err)
+}
+
+// value returns what S adds up for code q: its level, or the code itself.
+func (p *AvgPool) value(g quant.Grid) func(q int64) int64 {
+	if poolRuleName(p.Rule) == quant.FixedPoint {
+		return func(q int64) int64 { return q }
+	}
+	return func(q int64) int64 { return level(g, q) }
+}
+
+// divisor returns the number of taps that count in a window.
+func (p *AvgPool) divisor(t Type, top, left int) int64 {
+	if p.CountPad {
+		h := min(top+p.KH, t.H+p.Pad.Bottom) - top
+		w := min(left+p.KW, t.W+p.Pad.Right) - left
+		return int64(h) * int64(w)
+	}
+	k0, k1 := clip(top, p.KH, 1, t.H)
+	l0, l1 := clip(left, p.KW, 1, t.W)
+	return int64(k1-k0) * int64(l1-l0)
+}
+
+func (p *AvgPool) interpret(n *Node, in []*Node, x [][]int64) []int64 {
+	w, t, value := p.window(), in[0].Out, p.value(in[0].Grid)
+	y := make([]int64, 0, n.Out.Len())
+	eachWindow(w, t, n.Out, func(c, top, left int) {
+		var sum, taps int64
+		eachTap(w, t, top, left, func(h, v int) {
+			sum += value(x[0][(c*t.H+h)*t.W+v])
+			taps++
+		})
+		if p.CountPad {
+			taps = 0
+			for k := range p.KH {
+				for l := range p.KW {
+					if top+k < t.H+p.Pad.Bottom && left+l < t.W+p.Pad.Right {
+						taps++
+					}
+				}
+			}
+		}
+		y = append(y, int64(p.Rule.Apply(sum, taps)))
+	})
+	return y
+}
+
+func (p *AvgPool) bind(b *binding, n *Node, in []*Node) step {
+	t, value, source := in[0].Out, p.value(in[0].Grid), n.In[0]
+	// Every code adds value(q) = slope·q + offset.
+	offset := value(0)
+	slope := value(1) - offset
+	b.scratch(0, t.C)
+	return func(st *state, images int) {
+		y, x := st.value(b.self), st.value(source)
+		sums := st.scratch.I64[:t.C]
+		eachRow(images, y, func(i, oh, ow int) {
+			top, left := oh*p.StrideH-p.Pad.Top, ow*p.StrideW-p.Pad.Left
+			k0, k1 := clip(top, p.KH, 1, t.H)
+			l0, l1 := clip(left, p.KW, 1, t.W)
+			clear(sums)
+			for k := k0; k < k1; k++ {
+				for l := l0; l < l1; l++ {
+					x.addTo(sums, place(x, i, top+k, left+l))
+				}
+			}
+			taps := int64(k1-k0) * int64(l1-l0)
+			divisor := p.divisor(t, top, left)
+			at := place(y, i, oh, ow)
+			for c, s := range sums {
+				y.put(at+c, int64(p.Rule.Apply(slope*s+offset*taps, divisor)))
+			}
+		})
+	}
+}
