@@ -1,0 +1,84 @@
+package kernels
+
+import (
+	"fmt"
+
+	"github.com/bitgrad/bitgrad/internal/cpu"
+)
+
+// ReLU sets dst[i] = min(max(x[i], 0), limit); limit is +Inf for plain ReLU and 6 for
+// ReLU6. NaN stays NaN. dst may be x.
+func ReLU(dst, x []float32, limit float32) {
+	x = x[:len(dst)]
+	for i, v := range x {
+		dst[i] = min(max(v, 0), limit)
+	}
+}
+
+// ReLUBackward sets dx[i] to dy[i] where 0 < y[i] < limit and to 0 elsewhere, or with
+// add adds dy[i] there. y is the output of ReLU. dx may be dy.
+func ReLUBackward(dx, dy, y []float32, limit float32, add bool) {
+	dy, y = dy[:len(dx)], y[:len(dx)]
+	for i := range dx {
+		var v float32
+		if y[i] > 0 && y[i] < limit {
+			v = dy[i]
+		}
+		if add {
+			v += dx[i]
+		}
+		dx[i] = v
+	}
+}
+
+// Add sets dst[i] = a[i] + b[i]. dst may be a or b.
+func Add(dst, a, b []float32) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	for i := range dst {
+		dst[i] = a[i] + b[i]
+	}
+}
+
+// Axpy adds alpha·x[i] to dst[i].
+func Axpy(dst []float32, alpha float32, x []float32) {
+	x = x[:len(dst)]
+	for i, v := range x {
+		dst[i] += float32(alpha * v)
+	}
+}
+
+// ScaleBias sets dst[i] = x[i]·scale[c] + bias[c], c = i mod C, for a row x [pixels C].
+// dst may be x.
+func ScaleBias(dst, x, scale, bias []float32) {
+	checkRow("scale and bias", len(dst), len(x), len(scale))
+	bias = bias[:len(scale)]
+	for i := 0; i < len(x); i += len(scale) {
+		d, v := dst[i:i+len(scale)], x[i:i+len(scale)]
+		for c, s := range scale {
+			d[c] = float32(v[c]*s) + bias[c]
+		}
+	}
+}
+
+// Sum returns the sum of x in float64, in order.
+func Sum(x []float32) float64 {
+	var sum float64
+	for _, v := range x {
+		sum += float64(v)
+	}
+	return sum
+}
+
+// Dot returns Σ a[i]·b[i] in float64, in order.
+func Dot(a, b []float32) float64 {
+	if len(a) != len(b) {
+		panic(fmt.Sprintf("kernels: dot: %d and %d elements", len(a), len(b)))
+	}
+	var sum float64
+	for i, v := range a {
+		sum += float64(float64(v) * float64(b[i]))
+	}
+	return sum
+}
+
+func init() { register("elementwise", cpu.Portable, func() {}) }

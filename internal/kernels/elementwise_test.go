@@ -1,0 +1,150 @@
+package kernels
+
+import (
+	"math"
+	"testing"
+)
+
+func TestElementwise(t *testing.T) {
+	forEach(t, "elementwise", func(t *testing.T) {
+		r := testRand()
+		for n := range 68 {
+			x, y, z := normals(r, n), normals(r, n), normals(r, n)
+			for i := range x {
+				switch r.IntN(6) {
+				case 0:
+					x[i] = 0
+				case 1:
+					x[i] = float32(math.Copysign(0, -1))
+				case 2:
+					x[i] = 0.75
+				}
+			}
+			dst := guard[float32](n, -77, 3)
+			d := dst.in
+			check := func(name string, want func(i int) float32) {
+				t.Helper()
+				for i := range d {
+					if w := want(i); d[i] != w {
+						t.Fatalf("%s: element %d of %d is %v, want %v", name, i, n, d[i], w)
+					}
+				}
+				dst.check(t, name)
+			}
+			ReLU(d, x, float32(math.Inf(1)))
+			check("relu", func(i int) float32 { return max(x[i], 0) })
+			ReLU(d, x, 0.75)
+			check("relu with limit", func(i int) float32 { return min(max(x[i], 0), 0.75) })
+			out := append([]float32(nil), d...)
+			slope := func(i int) float32 {
+				if x[i] > 0 && x[i] < 0.75 {
+					return y[i]
+				}
+				return 0
+			}
+			ReLUBackward(d, y, out, 0.75, false)
+			check("relu backward", slope)
+			copy(d, z)
+			ReLUBackward(d, y, out, 0.75, true)
+			check("relu backward, added", func(i int) float32 { return z[i] + slope(i) })
+			Add(d, y, z)
+			check("add", func(i int) float32 { return y[i] + z[i] })
+			copy(d, z)
+			Axpy(d, 1.7, y)
+			check("axpy", func(i int) float32 { return z[i] + float32(1.7*y[i]) })
+		}
+		for channels := 1; channels <= 67; channels++ {
+			x, scale, bias := normals(r, 3*channels), normals(r, channels), normals(r, channels)
+			dst := guard[float32](3*channels, -77, 3)
+			ScaleBias(dst.in, x, scale, bias)
+			for i, v := range x {
+				if want := float32(v*scale[i%channels]) + bias[i%channels]; dst.in[i] != want {
+					t.Fatalf("scale and bias: element %d of %d channels is %v, want %v", i, channels, dst.in[i], want)
+				}
+			}
+			dst.check(t, "scale and bias")
+		}
+		nan := []float32{float32(math.NaN())}
+		if ReLU(nan, nan, 6); nan[0] == nan[0] {
+			t.Errorf("relu of NaN is %v", nan[0])
+		}
+	})
+}
+
+func TestSumDot(t *testing.T) {
+	a, b := []float32{1, 2, 3, 0.5}, []float32{4, -5, 6, 8}
+	if got := Sum(a); got != 6.5 {
+		t.Errorf("sum %v, want 6.5", got)
+	}
+	if got := Dot(a, b); got != 16 {
+		t.Errorf("dot %v, want 16", got)
+	}
+}
+
+func TestSoftmaxCrossEntropy(t *testing.T) {
+	dx := make([]float32, 3)
+	loss := SoftmaxCrossEntropy(dx, []float32{0, float32(math.Log(2)), float32(math.Log(5))}, 1, 4)
+	if want := math.Log(4); math.Abs(loss-want) > 1e-7 {
+		t.Errorf("loss %v, want %v", loss, want)
+	}
+	for j, want := range []float64{4. / 8, 4 * (2./8 - 1), 4 * 5. / 8} {
+		if math.Abs(float64(dx[j])-want) > 1e-6 {
+			t.Errorf("dx[%d] = %v, want %v", j, dx[j], want)
+		}
+	}
+	if loss := SoftmaxCrossEntropy(nil, []float32{1e30, -1e30}, 0, 1); loss != 0 {
+		t.Errorf("loss of a certain answer %v, want 0", loss)
+	}
+	if loss := SoftmaxCrossEntropy(nil, []float32{float32(math.NaN()), 1}, 1, 1); !math.IsNaN(loss) {
+		t.Errorf("loss of NaN %v", loss)
+	}
+}
+
+func TestChannelMoments(t *testing.T) {
+	r := testRand()
+	x := newTensor(r, 3, 4, 5, 7, 1, 1, 0, 2, true)
+	y := newTensor(r, 3, 4, 5, 7, 0, 1, 1, 0, false)
+	sum, square := make([]float64, 7), make([]float64, 7)
+	again, product := make([]float64, 7), make([]float64, 7)
+	ChannelMoments(sum, square, x.data, x.Layout, 0, 1)
+	ChannelMoments(sum, square, x.data, x.Layout, 1, 3)
+	ChannelProducts(again, product, x.data, x.Layout, y.data, y.Layout, 0, 3)
+	for c := range 7 {
+		var s, q, p float64
+		for i := range 3 * 4 * 5 {
+			v := float64(x.data[x.At(i/20, i/5%4, i%5, c)])
+			s, q, p = s+v, q+v*v, p+v*float64(y.data[y.At(i/20, i/5%4, i%5, c)])
+		}
+		if sum[c] != s || square[c] != q || again[c] != s || product[c] != p {
+			t.Errorf("channel %d: %v %v %v %v, want %v %v %v %v", c, sum[c], square[c], again[c], product[c], s, q, s, p)
+		}
+	}
+}
+
+func TestAccMoments(t *testing.T) {
+	m, other := NewAccMoments(2), NewAccMoments(2)
+	const limit = math.MaxInt32
+	m.Add([]int32{1, limit, 2, -limit})
+	other.Add([]int32{6, limit, 7, -limit})
+	m.Merge(other)
+	for c, want := range []struct{ mean, variance float64 }{{4, (9. + 4 + 4 + 9) / 4}, {0, float64(limit) * float64(limit)}} {
+		mean, variance := m.MeanVariance(c)
+		if mean != want.mean || variance != want.variance {
+			t.Errorf("channel %d: %v, %v, want %v", c, mean, variance, want)
+		}
+	}
+	// A variance that float64 sums would lose: 2^30 ± 1 many times over.
+	m.Reset()
+	for range 1 << 10 {
+		m.Add([]int32{1<<30 + 1, math.MinInt32, 1<<30 - 1, math.MinInt32})
+	}
+	if mean, variance := m.MeanVariance(0); mean != 1<<30 || variance != 1 {
+		t.Errorf("mean %v, variance %v, want 2^30, 1", mean, variance)
+	}
+	if mean, variance := m.MeanVariance(1); mean != math.MinInt32 || variance != 0 {
+		t.Errorf("mean %v, variance %v, want -2^31, 0", mean, variance)
+	}
+	if mean, variance := NewAccMoments(1).MeanVariance(0); mean != 0 || variance != 0 {
+		t.Errorf("moments of nothing: %v, %v", mean, variance)
+	}
+}

@@ -1,0 +1,103 @@
+package kernels
+
+import (
+	"fmt"
+
+	"github.com/bitgrad/bitgrad/internal/cpu"
+	"github.com/bitgrad/bitgrad/quant"
+)
+
+// Requantization of whole rows: accumulators acc [pixels C], dense, become codes in
+// bytes, signed ones as int8 bit patterns. Parameters have one entry per tensor or one
+// per channel, and C divides len(acc). Each function equals quant.Requantizer.Apply,
+// element by element, on every level.
+
+// Requantize sets dst[i] to the code of acc[i] by the rule of r, whose clamp must fit
+// into a byte.
+func Requantize(dst []uint8, acc []int32, r *quant.Requantizer) {
+	switch {
+	case r.Rule == quant.Shift && !r.MidRise:
+		RequantizeShift(dst, acc, r.Shift, r.Lo, r.Hi)
+	case r.Rule == quant.Float && !r.MidRise:
+		RequantizeFloat(dst, acc, r.Multiplier, r.ZeroPoint, r.Lo, r.Hi)
+	default:
+		channels := max(len(r.Shift), len(r.Multiplier), len(r.Mantissa))
+		checkRow("requantize", len(dst), len(acc), channels)
+		for i := 0; i < len(acc); i += channels {
+			for c, v := range acc[i : i+channels] {
+				dst[i+c] = uint8(r.Apply(int64(v), c))
+			}
+		}
+	}
+}
+
+// RequantizeShift sets dst[i] = clamp(⌊acc[i]·2^-n + ½⌋, lo, hi), n = shift[i mod C]
+// from −31 to 31, see quant.RequantizeShift.
+func RequantizeShift(dst []uint8, acc, shift []int32, lo, hi int32) {
+	checkRow("requantize", len(dst), len(acc), len(shift))
+	if len(acc) > 0 {
+		requantizeShift(dst, acc, shift, lo, hi)
+	}
+}
+
+// RequantizeFloat sets dst[i] = clamp(roundEven(float32(acc[i])·M) , lo−z, hi−z) + z,
+// M = mult[i mod C] > 0, the clamp in float32.
+func RequantizeFloat(dst []uint8, acc []int32, mult []float32, z, lo, hi int32) {
+	checkRow("requantize", len(dst), len(acc), len(mult))
+	if len(acc) > 0 {
+		requantizeFloat(dst, acc, mult, z, lo, hi)
+	}
+}
+
+// checkRow checks the lengths of a row and its parameters.
+func checkRow(what string, dst, n, channels int) {
+	if dst < n || channels == 0 || n%channels != 0 {
+		panic(fmt.Sprintf("kernels: %s: %d results for %d elements of %d channels", what, dst, n, channels))
+	}
+}
+
+var (
+	requantizeShift = requantizeShiftPortable
+	requantizeFloat = requantizeFloatPortable
+)
+
+func init() {
+	register("requantize shift", cpu.Portable, func() { requantizeShift = requantizeShiftPortable })
+	register("requantize float", cpu.Portable, func() { requantizeFloat = requantizeFloatPortable })
+}
+
+func requantizeShiftPortable(dst []uint8, acc, shift []int32, lo, hi int32) {
+	lo64, hi64 := int64(lo), int64(hi)
+	for i := 0; i < len(acc); i += len(shift) {
+		a := acc[i : i+len(shift)]
+		d := dst[i : i+len(shift)]
+		for c, n := range shift {
+			v := int64(a[c])
+			// An int32 shifted left by at most 31 fits into an int64.
+			if n > 0 {
+				v = (v + 1<<(uint32(n-1)&31)) >> (uint32(n) & 31)
+			} else {
+				v <<= uint32(-n) & 31
+			}
+			d[c] = uint8(min(max(v, lo64), hi64))
+		}
+	}
+}
+
+// magic is 1.5·2^23: adding and subtracting it rounds a float32 of absolute value
+// below 2^22 half to even.
+const magic = 0x1.8p23
+
+func requantizeFloatPortable(dst []uint8, acc []int32, mult []float32, z, lo, hi int32) {
+	flo, fhi := float32(lo-z), float32(hi-z)
+	for i := 0; i < len(acc); i += len(mult) {
+		a := acc[i : i+len(mult)]
+		d := dst[i : i+len(mult)]
+		for c, m := range mult {
+			// The ends are whole numbers, so clamping before rounding gives the same.
+			v := min(max(float32(float32(a[c])*m), flo), fhi)
+			v = float32(v+magic) - magic
+			d[c] = uint8(int32(v) + z)
+		}
+	}
+}
