@@ -29,7 +29,7 @@ type asFloats struct {
 	src   View
 	fill  *borderFill
 	table [256]float32
-	fn    func(worker, r int)
+	rows  *rowLoop
 }
 
 // floatsOf binds operand i; the borders must be those given to floatBuffer. It
@@ -44,13 +44,13 @@ func (b *Binding) floatsOf(i int, border Border) *asFloats {
 	f.View.L, _ = layoutOf(t, border)
 	b.Scratch = b.Scratch[1:]
 	f.fill = newBorderFill(f.View, border)
-	f.fn = f.row
+	f.rows = overRows(f.View, f.block)
 	return f
 }
 
 // run reads the operand again; it does nothing for float32 operands.
 func (f *asFloats) run(c *Context) {
-	if f.fn == nil {
+	if f.rows == nil {
 		return
 	}
 	if f.src.Plain {
@@ -62,8 +62,7 @@ func (f *asFloats) run(c *Context) {
 			f.table[q] = f.src.real(uint8(q))
 		}
 	}
-	rows, _ := f.src.Rows()
-	c.Pool.Run(rows, f.fn)
+	f.rows.run(c)
 	if f.fill != nil {
 		f.fill.run(c)
 	}
@@ -86,21 +85,22 @@ func (v View) real(q uint8) float32 {
 	return v.Grid.Dequantize(code, 0)
 }
 
-func (f *asFloats) row(_, r int) {
+func (f *asFloats) block(_, r0, r1 int) {
 	_, n := f.src.Rows()
-	from, to := f.src.Row(r), f.View.Row(r)
-	dst := f.F32[to : to+n]
-	if f.tabled() {
-		for i, q := range f.src.U8[from : from+n] {
-			dst[i] = f.table[q]
+	for r := r0; r < r1; r++ {
+		from, dst := f.src.Row(r), f.f32Row(r)
+		if f.tabled() {
+			for i, q := range f.src.U8[from : from+n] {
+				dst[i] = f.table[q]
+			}
+			continue
 		}
-		return
-	}
-	c := 0
-	for i := range dst {
-		dst[i] = f.src.At(from+i, c)
-		if c++; c == f.src.L.C {
-			c = 0
+		c := 0
+		for i := range dst {
+			dst[i] = f.src.At(from+i, c)
+			if c++; c == f.src.L.C {
+				c = 0
+			}
 		}
 	}
 }

@@ -183,7 +183,6 @@ type conv struct {
 	fwd     packed
 	bwd     packed
 	bands   int // parts of an image in the forward pass
-	band    kernels.ConvShape
 	parts   *chunks
 	db      *channelSums
 	forward func(worker, i int)
@@ -192,10 +191,7 @@ type conv struct {
 
 // Bind implements [Op].
 func (o Conv2DOp) Bind(b *Binding) Step {
-	shape, err := o.Shape(b.In[0].Type, b.In[1].Type)
-	if err != nil {
-		panic("autograd: conv2d bound without Infer: " + err.Error())
-	}
+	shape, _ := o.Shape(b.In[0].Type, b.In[1].Type) // Infer has accepted them
 	s := &conv{s: shape, pool: b.Pool, y: b.Out, dx: b.GradIn[0], dw: b.GradIn[1], dy: b.GradOut}
 	s.x = b.floatsOf(0, o.Pad)
 	s.w = b.floatsOf(1, Border{})

@@ -104,8 +104,6 @@ func (LinearOp) Bind(b *Binding) Step {
 	return s
 }
 
-func blocks(n, size int) int { return (n + size - 1) / size }
-
 func (s *linear) Forward(c *Context) {
 	s.x.run(c)
 	s.w.run(c)

@@ -1,5 +1,7 @@
 package autograd
 
+import "github.com/bitgrad/bitgrad/internal/kernels"
+
 // Sums over a batch are taken over fixed parts that depend on shapes alone and
 // added in a fixed tree, so that the number of workers changes no byte.
 
@@ -23,7 +25,7 @@ func newChunks(batch, n, size int, memory []float32, chunk func(dst []float32, n
 func (c *chunks) run(ctx *Context) []float32 {
 	ctx.Pool.Run(c.n, c.each)
 	if c.n > 1 {
-		ctx.Pool.Run((c.size+sumBlock-1)/sumBlock, c.add)
+		ctx.Pool.Run(blocks(c.size, sumBlock), c.add)
 	}
 	return c.part[:c.size]
 }
@@ -64,7 +66,7 @@ type moments struct {
 func newMoments(a, b View) *moments {
 	c := a.L.C
 	rows, length := a.Rows()
-	m := &moments{a: a, b: b, n: sumParts(rows, length), A: make([]float64, c)}
+	m := &moments{a: a, b: b, n: max(1, min(a.L.N, 64, rows*length/2048)), A: make([]float64, c)}
 	width := c
 	if !b.Empty() {
 		m.AB = make([]float64, c)
@@ -73,11 +75,6 @@ func newMoments(a, b View) *moments {
 	m.part = make([]float64, m.n*width)
 	m.each = m.compute
 	return m
-}
-
-// sumParts returns into how many parts rows of the given length are split.
-func sumParts(rows, length int) int {
-	return max(1, min(rows, 64, rows*length/2048))
 }
 
 func (m *moments) run(c *Context) {
@@ -101,24 +98,16 @@ func (m *moments) compute(_, i int) {
 	width := len(m.part) / m.n
 	sums := m.part[i*width : (i+1)*width]
 	clear(sums)
-	rows, length := m.a.Rows()
-	for r := i * rows / m.n; r < (i+1)*rows/m.n; r++ {
-		a := m.a.F32[m.a.Row(r):][:length]
-		if width == ch {
-			for ; len(a) > 0; a = a[ch:] {
-				for k, v := range a[:ch] {
-					sums[k] += float64(v)
-				}
-			}
-			continue
-		}
-		b := m.b.F32[m.b.Row(r):][:length]
-		sa, sab := sums[:ch], sums[ch:]
-		for ; len(a) > 0; a, b = a[ch:], b[ch:] {
-			pb := b[:ch]
-			for k, v := range a[:ch] {
-				sa[k] += float64(v)
-				sab[k] += float64(v) * float64(pb[k])
+	n0, n1 := i*m.a.L.N/m.n, (i+1)*m.a.L.N/m.n
+	if m.AB != nil {
+		kernels.ChannelProducts(sums[:ch], sums[ch:], m.a.F32, m.a.L, m.b.F32, m.b.L, n0, n1)
+		return
+	}
+	_, length := m.a.Rows()
+	for r := n0 * m.a.L.H; r < n1*m.a.L.H; r++ {
+		for row := m.a.F32[m.a.Row(r):][:length]; len(row) > 0; row = row[ch:] {
+			for k, v := range row[:ch] {
+				sums[k] += float64(v)
 			}
 		}
 	}
@@ -152,3 +141,6 @@ func writeSums(dst View, sums []float64) {
 		dst.F32[i] = float32(v)
 	}
 }
+
+// blocks returns how many blocks of the given size hold n elements.
+func blocks(n, size int) int { return (n + size - 1) / size }

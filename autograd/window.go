@@ -46,10 +46,11 @@ func (s span) size(ceil bool) (int, error) {
 	return int(room/int64(s.stride)) + 1, nil
 }
 
-// clip returns the part of the image that window o covers, for dilation 1.
-func (s span) clip(o int) (from, to int) {
-	from = o*s.stride - s.before
-	return max(from, 0), min(from+s.kernel, s.in)
+// clip returns the cells that position o of a window of dilation 1 has inside
+// an image of the given extent.
+func clip(o, stride, before, kernel, in int) (from, to int) {
+	from = o*stride - before
+	return max(from, 0), min(from+kernel, in)
 }
 
 // orOne gives an attribute its default.
