@@ -46,8 +46,8 @@ func FixedPointMultiplier(m float64) (mantissa, exponent int32) {
 //	h = (a·mantissa + nudge) / 2^31                    truncated; nudge = 2^30 if a·mantissa ≥ 0, else 1 − 2^30
 //	result = h / 2^k rounded half away from zero       k = max(−exponent, 0)
 //
-// For example 0.1 as (1717986918, −3), acc = 15: 1.5 − 3·10^-10 rounds once to 1, but h = 12 and
-// 12/8 = 1.5 rounds to 2.
+// For example 0.1 as (1717986918, −3), acc = 15: 1.4999999979 rounds once to 1, but h = 12
+// and 12/8 = 1.5 rounds to 2.
 func MultiplyByQuantizedMultiplier(acc, mantissa, exponent int32, double bool) int32 {
 	mantissa = max(mantissa, 0)
 	exponent = min(max(exponent, -31), 30)
@@ -69,8 +69,7 @@ func validateMultiplier(mantissa, exponent int32) error {
 
 func saturateInt32(v int64) int32 { return int32(min(max(v, math.MinInt32), math.MaxInt32)) }
 
-// roundingDoublingHighMul returns the upper 32 bits of 2·a·m, rounded half away from zero on
-// the positive and half up on the negative side. m is not negative, so the one product that
+// roundingDoublingHighMul returns the upper 32 bits of 2·a·m, rounded half up. m is not negative, so the one product that
 // would not fit, MinInt32 squared, does not occur.
 func roundingDoublingHighMul(a, m int32) int32 {
 	product := int64(a) * int64(m)
