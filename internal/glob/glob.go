@@ -72,8 +72,8 @@ const offered = 3
 // may have meant, the closest first and equally close ones in the order given.
 // Closeness is the number of characters to insert, drop, replace or swap with
 // a neighbour; upper and lower case are the same letter, and the stars of a
-// pattern cost nothing to drop. A candidate that shares no more than chance
-// would is left out, so the result may be empty.
+// pattern cost nothing to drop. A candidate is left out where that takes more
+// than a third of the longer name, so the result may be empty.
 func Nearest(name string, candidates []string) []string {
 	want := fold(strings.ReplaceAll(name, "*", ""))
 	type scored struct {
@@ -89,7 +89,7 @@ func Nearest(name string, candidates []string) []string {
 		seen[c] = true
 		have := fold(c)
 		d := distance(want, have)
-		if d <= max(len(want), len(have))/2 {
+		if d <= (max(len(want), len(have))+2)/3 {
 			found = append(found, scored{c, d})
 		}
 	}

@@ -117,8 +117,8 @@ func TestNearest(t *testing.T) {
 		want []string
 	}{
 		{"lent", []string{"lenet"}},
-		{"LeNet5", []string{"lenet", "resnet8", "resnet20"}},
-		{"resnet18", []string{"resnet8", "resnet20", "lenet"}},
+		{"LeNet5", []string{"lenet", "resnet8"}},
+		{"resnet18", []string{"resnet8", "resnet20"}},
 		{"mobilnet", []string{"mobilenet"}},
 		{"completely-else", nil},
 		{"", nil},
