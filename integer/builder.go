@@ -1,7 +1,6 @@
 package integer
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 )
@@ -105,11 +104,7 @@ func (b *Builder) apply(name string, op Op, in ...Ref) Ref {
 	n := Node{Name: name, Op: op}
 	var operands []*Node
 	fail := func(err error) Ref {
-		sentinel := err
-		if r := (*reason)(nil); errors.As(err, &r) {
-			sentinel = r.err
-		}
-		b.err = &NodeError{Node: name, Kind: op.Kind(), Reason: err.Error(), Err: sentinel}
+		b.err = newNodeError(name, op.Kind(), err)
 		return -1
 	}
 	if name == "" || b.names[name] {

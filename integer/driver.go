@@ -40,11 +40,15 @@ type ConvDriver struct {
 	bias    []int64
 	zero    int32
 
-	requant      *quant.Requantizer
+	requant      *quant.Requantizer // as the caller gave it
+	row          quant.Requantizer  // the same with parameters for tile pixels
+	tile         int                // divides the width of the output
 	commonScale  []float32
 	largestScale float32
-	passLo       []int64
+	passLo       []int64 // one per channel
 	passHi       []int64
+	pass32Lo     []int32 // for tile pixels
+	pass32Hi     []int32
 }
 
 // Scratch is the memory of one goroutine that runs a driver, of the lengths that
@@ -57,8 +61,8 @@ type Scratch struct {
 // Taps are by-products of Forward.
 type Taps struct {
 	// Pass receives one bit per element of the output, set where the accumulator lies in the
-	// interval of SetPass. Image n occupies PassLen bytes from n·PassLen on, its elements
-	// in [H W C] order, least significant bit first.
+	// interval of SetPass. Row h of image n begins with the least significant bit of byte
+	// (n·OH + h)·PassRow, its elements follow in [W C] order: what kernels.SelectBits reads.
 	Pass []uint8
 	// Min and Max, one entry per output channel, take in the smallest and largest accumulator
 	// that Forward meets.
@@ -81,6 +85,9 @@ func NewConvDriver(s kernels.ConvShape, xBits int, xSigned bool, wBits int) (*Co
 	}
 	d := &ConvDriver{conv: kernels.IntConv{ConvShape: s, Signed: xSigned}, wide: xBits > 8 || wBits > 8}
 	d.block = min(max(blockSize/(s.OW*s.O), 1), s.OH)
+	for d.tile = s.OW; d.tile > 1 && (s.OW%d.tile != 0 || d.tile*s.O > 512); {
+		d.tile--
+	}
 	return d, nil
 }
 
@@ -111,8 +118,9 @@ func (d *ConvDriver) ScratchLen() (i32, i64 int) {
 	return n, 0
 }
 
-// PassLen returns the bytes of [Taps].Pass that one image occupies.
-func (d *ConvDriver) PassLen() int { return (d.conv.OH*d.conv.OW*d.conv.O + 7) / 8 }
+// PassRow returns the bytes of [Taps].Pass that one row of the output occupies. A linear
+// layer has one row per image.
+func (d *ConvDriver) PassRow() int { return kernels.BitBytes(d.conv.OW * d.conv.O) }
 
 // SetWeights packs weight levels, [O I/Groups KH KW], and sets the zero point of the
 // input. It refuses a wrong number of levels and, on a driver with wBits of up to 8,
@@ -196,9 +204,34 @@ func (d *ConvDriver) restart() {
 	d.conv.Start(d.start, d.bias32, d.colsum, d.zero)
 }
 
-// SetRequant sets how accumulators become codes; nil means that they are the output. The
-// driver reads r until the next call.
-func (d *ConvDriver) SetRequant(r *quant.Requantizer) { d.requant = r }
+// SetRequant sets how accumulators become codes; nil means that they are the output. r
+// must not change until the next call.
+func (d *ConvDriver) SetRequant(r *quant.Requantizer) {
+	d.requant = r
+	if r == nil {
+		return
+	}
+	shift, multiplier := d.row.Shift, d.row.Multiplier
+	d.row = *r
+	d.row.Shift = spread(shift, r.Shift, d.conv.O, d.tile)
+	d.row.Multiplier = spread(multiplier, r.Multiplier, d.conv.O, d.tile)
+}
+
+// spread repeats the parameters of the channels, one for all or one each, for a number of
+// pixels: kernels run faster over long rows of parameters. It reuses dst.
+func spread[E any](dst, perChannel []E, channels, pixels int) []E {
+	if len(perChannel) == 0 {
+		return dst[:0]
+	}
+	if cap(dst) < channels*pixels {
+		dst = make([]E, channels*pixels)
+	}
+	dst = dst[:channels*pixels]
+	for i := range dst {
+		dst[i] = perChannel[i%channels%len(perChannel)]
+	}
+	return dst
+}
 
 // SetCommonScale brings accumulators that are the output from one scale per channel to the
 // largest one, quant.ToCommonScale; nil leaves them alone.
@@ -207,13 +240,21 @@ func (d *ConvDriver) SetCommonScale(scales []float32, largest float32) {
 }
 
 // SetPass sets, for each output channel, the interval of accumulators, both ends included, for
-// which [Taps].Pass has a 1. An empty interval has lo > hi.
+// which [Taps].Pass has a 1: quant.Requantizer.PassRange says which. An empty interval
+// has lo > hi.
 func (d *ConvDriver) SetPass(lo, hi []int64) {
-	d.passLo, d.passHi = resize(d.passLo, d.conv.O), resize(d.passHi, d.conv.O)
-	// The comparison below subtracts; ends beyond ±2^62 mean the same as ±2^62.
-	const end = 1 << 62
-	for c := range d.passLo {
-		d.passLo[c], d.passHi[c] = min(max(lo[c], -end), end), min(max(hi[c], -end), end)
+	o := d.conv.O
+	d.passLo, d.passHi = spread(d.passLo, lo, o, 1), spread(d.passHi, hi, o, 1)
+	if d.wide {
+		return
+	}
+	d.pass32Lo, d.pass32Hi = resize(d.pass32Lo, o*d.tile), resize(d.pass32Hi, o*d.tile)
+	for i := range d.pass32Lo {
+		lo, hi := d.passLo[i%o], d.passHi[i%o]
+		if lo > math.MaxInt32 || hi < math.MinInt32 || lo > hi {
+			lo, hi = 1, 0
+		}
+		d.pass32Lo[i], d.pass32Hi[i] = int32(max(lo, math.MinInt32)), int32(min(hi, math.MaxInt32))
 	}
 }
 
@@ -332,66 +373,68 @@ func (d *ConvDriver) finish(y Codes, s Scratch, first, n, oh0, oh1 int, taps *Ta
 	for oh := oh0; oh < oh1; oh++ {
 		from := (first + oh - oh0) * row
 		if d.wide {
-			finishRow(d, y, s.I64[from:from+row], n, oh, taps)
+			d.finishWide(y, s.I64[from:from+row], n, oh, taps)
 		} else {
-			finishRow(d, y, s.I32[from:from+row], n, oh, taps)
+			d.finishNarrow(y, s.I32[from:from+row], n, oh, taps)
 		}
 	}
 }
 
-func finishRow[A int32 | int64](d *ConvDriver, y Codes, acc []A, n, oh int, taps *Taps) {
-	if taps != nil {
-		if taps.Pass != nil {
-			passBits(d, taps.Pass[n*d.PassLen():(n+1)*d.PassLen()], acc, oh)
-		}
-		if taps.Min != nil {
-			observe(taps, acc, d.conv.O)
+// finishNarrow turns the accumulators of one row into its output.
+func (d *ConvDriver) finishNarrow(y Codes, acc []int32, n, oh int, taps *Taps) {
+	if taps != nil && taps.Pass != nil {
+		kernels.PassBits(d.passRow(taps, n, oh), acc, d.pass32Lo, d.pass32Hi)
+	}
+	if taps != nil && taps.Min != nil {
+		observe(taps, acc, d.conv.O)
+	}
+	switch {
+	case d.requant != nil && y.U8 != nil && y.L.Packed():
+		kernels.Requantize(y.U8[y.L.Row(n, oh):], acc, &d.row)
+	case d.requant == nil && d.commonScale == nil && y.I32 != nil && y.L.Packed():
+		copy(y.I32[y.L.Row(n, oh):], acc)
+	default:
+		finishPixels(d, y, acc, n, oh)
+	}
+}
+
+func (d *ConvDriver) finishWide(y Codes, acc []int64, n, oh int, taps *Taps) {
+	if taps != nil && taps.Pass != nil {
+		bits := d.passRow(taps, n, oh)
+		clear(bits)
+		for i, a := range acc {
+			if c := i % d.conv.O; d.passLo[c] <= a && a <= d.passHi[c] {
+				bits[i/8] |= 1 << uint(i%8)
+			}
 		}
 	}
+	if taps != nil && taps.Min != nil {
+		observe(taps, acc, d.conv.O)
+	}
+	finishPixels(d, y, acc, n, oh)
+}
+
+// passRow returns the bits of one row.
+func (d *ConvDriver) passRow(taps *Taps, n, oh int) []uint8 {
+	size := d.PassRow()
+	return taps.Pass[(n*d.conv.OH+oh)*size:][:size]
+}
+
+// finishPixels is the general form of what a row becomes, one value at a time.
+func finishPixels[A int32 | int64](d *ConvDriver, y Codes, acc []A, n, oh int) {
 	o := d.conv.O
 	for ow := range d.conv.OW {
 		to := y.L.At(n, oh, ow, 0)
-		pixel := acc[ow*o : (ow+1)*o]
-		switch r := d.requant; {
-		case r == nil && d.commonScale != nil:
-			for c, a := range pixel {
-				y.put(to+c, quant.ToCommonScale(int64(a), d.commonScale[c], d.largestScale))
+		for c, a := range acc[ow*o : (ow+1)*o] {
+			v := int64(a)
+			switch {
+			case d.requant != nil:
+				v = int64(d.requant.Apply(v, c))
+			case d.commonScale != nil:
+				v = quant.ToCommonScale(v, d.commonScale[c], d.largestScale)
 			}
-		case r == nil:
-			for c, a := range pixel {
-				y.put(to+c, int64(a))
-			}
-		case y.U8 != nil:
-			dst := y.U8[to : to+o]
-			for c, a := range pixel {
-				dst[c] = uint8(r.Apply(int64(a), c))
-			}
-		default:
-			dst := y.I32[to : to+o]
-			for c, a := range pixel {
-				dst[c] = r.Apply(int64(a), c)
-			}
+			y.put(to+c, v)
 		}
-	}
-}
-
-// passBits sets the bits of row oh of an image.
-func passBits[A int32 | int64](d *ConvDriver, bits []uint8, acc []A, oh int) {
-	o := d.conv.O
-	at := oh * d.conv.OW * o // the number of the first bit
-	word, k := bits[at/8]&(1<<uint(at%8)-1), uint(at%8)
-	for i := 0; i < len(acc); i += o {
-		for c, a := range acc[i : i+o] {
-			outside := uint64((int64(a)-d.passLo[c])|(d.passHi[c]-int64(a))) >> 63
-			word |= uint8(outside^1) << k
-			if k++; k == 8 {
-				bits[at/8], word, k = word, 0, 0
-				at += 8
-			}
-		}
-	}
-	if k > 0 {
-		bits[at/8] = word
 	}
 }
 

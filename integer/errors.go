@@ -56,3 +56,12 @@ func (r *reason) Unwrap() error { return r.err }
 func refuse(sentinel error, format string, args ...any) error {
 	return &reason{sentinel, fmt.Sprintf(format, args...)}
 }
+
+// newNodeError names the node at which a check failed.
+func newNodeError(node, kind string, err error) *NodeError {
+	sentinel := err
+	if r := (*reason)(nil); errors.As(err, &r) {
+		sentinel = r.err
+	}
+	return &NodeError{Node: node, Kind: kind, Reason: err.Error(), Err: sentinel}
+}

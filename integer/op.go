@@ -24,6 +24,8 @@ type Op interface {
 	interpret(n *Node, in []*Node, x [][]int64) []int64
 	// bind returns the step of the engine that computes node n.
 	bind(b *binding, n *Node, in []*Node) step
+	// encode hands the op's numbers to a file and returns the rest for its header.
+	encode(w *fileWriter) any
 }
 
 // output is what infer says of a node.

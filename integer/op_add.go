@@ -80,7 +80,7 @@ func addRuleParts(r AddRule) (subtract, double bool, lo, hi int32, err error) {
 	case quant.AddFixedPoint:
 		return r.Subtract, r.DoubleRounding, r.Lo, r.Hi, nil
 	}
-	return false, false, 0, 0, refuse(ErrGrid, "rule %T: must be quant.AddShift, quant.AddFloat or quant.AddFixedPoint", r)
+	return false, false, 0, 0, refuse(ErrGrid, "rule %T: must be a quant.AddShift, quant.AddFloat or quant.AddFixedPoint, by value", r)
 }
 
 // newAddRule returns the rule of the given name for these grids.
@@ -205,4 +205,53 @@ func bindPair(b *binding, n *Node, in []*Node, apply func(p, q int64) int64) ste
 			}
 		})
 	}
+}
+
+// addFile is what a header says of a sum; the rest follows from the grids.
+type addFile struct {
+	Rule           quant.Rule `json:"rule"`
+	Subtract       bool       `json:"subtract,omitempty"`
+	DoubleRounding bool       `json:"double_rounding,omitempty"`
+	Lo             int32      `json:"lo"`
+	Hi             int32      `json:"hi"`
+}
+
+func (a *Add) encode(*fileWriter) any {
+	subtract, double, lo, hi, _ := addRuleParts(a.Rule)
+	return addFile{addRuleName(a.Rule), subtract, double, lo, hi}
+}
+
+func decodeAdd(r *fileReader) (Op, error) {
+	var f addFile
+	if err := r.attrs(&f); err != nil {
+		return nil, err
+	}
+	if _, err := inferPair(r.in, r.grid); err != nil {
+		return nil, err
+	}
+	rule, err := newAddRule(f.Rule, r.in[0].Grid, r.in[1].Grid, r.grid, f.Subtract, f.DoubleRounding, f.Lo, f.Hi)
+	if err != nil {
+		return nil, &reason{err, err.Error()}
+	}
+	return &Add{rule, r.grid}, nil
+}
+
+// requantAttrs is what a header says of an op with one requantizer.
+type requantAttrs struct {
+	Requant *requantFile `json:"requant"`
+}
+
+func (m *Multiply) encode(w *fileWriter) any { return requantAttrs{w.requant("", m.Requant)} }
+
+func decodeMultiply(r *fileReader) (Op, error) {
+	q, err := decodeRequant(r)
+	return &Multiply{q, r.grid}, err
+}
+
+func decodeRequant(r *fileReader) (*quant.Requantizer, error) {
+	var f requantAttrs
+	if err := r.attrs(&f); err != nil {
+		return nil, err
+	}
+	return r.requant("", f.Requant)
 }

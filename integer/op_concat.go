@@ -1,6 +1,11 @@
 package integer
 
-import "github.com/bitgrad/bitgrad/quant"
+import (
+	"slices"
+	"strconv"
+
+	"github.com/bitgrad/bitgrad/quant"
+)
 
 // Concat joins tensors of the same height and width along C. Codes of operand i go
 // through Requant[i], whose accumulator is the level of the code; where that is
@@ -243,4 +248,69 @@ func bindMap(b *binding, source int, x, y Type, first int, codes [][]int32, f fu
 			}
 		})
 	}
+}
+
+// concatFile is what a header says of a concat: null for an operand that is copied.
+type concatFile struct {
+	Requant []*requantFile `json:"requant"`
+}
+
+func (p *Concat) encode(w *fileWriter) any {
+	var f concatFile
+	for i, r := range p.Requant {
+		f.Requant = append(f.Requant, w.requant(concatPrefix(i), r))
+	}
+	return f
+}
+
+func concatPrefix(i int) string { return "in" + strconv.Itoa(i) + "_" }
+
+func decodeConcat(r *fileReader) (Op, error) {
+	var f concatFile
+	if err := r.attrs(&f); err != nil {
+		return nil, err
+	}
+	p := &Concat{Grid: r.grid}
+	for i, q := range f.Requant {
+		part, err := r.requant(concatPrefix(i), q)
+		if err != nil {
+			return nil, err
+		}
+		p.Requant = append(p.Requant, part)
+	}
+	return p, nil
+}
+
+func (p *Requantize) encode(w *fileWriter) any { return requantAttrs{w.requant("", p.Requant)} }
+
+func decodeRequantize(r *fileReader) (Op, error) {
+	q, err := decodeRequant(r)
+	return &Requantize{q, r.grid}, err
+}
+
+// tableFile is what a header says of a table.
+type tableFile struct {
+	Tables int `json:"tables"` // 1, or one per channel
+}
+
+func (p *Table) encode(w *fileWriter) any {
+	w.codes("table", slices.Concat(p.Codes...), p.Grid, len(p.Codes), len(p.Codes[0]))
+	return tableFile{len(p.Codes)}
+}
+
+func decodeTable(r *fileReader) (Op, error) {
+	var f tableFile
+	if err := r.attrs(&f); err != nil {
+		return nil, err
+	}
+	x, err := oneInput(r.in)
+	if err != nil {
+		return nil, err
+	}
+	if x.Out.Bits > 8 || f.Tables < 1 {
+		return nil, refuse(ErrFormat, "%d tables for codes of %d bits", f.Tables, x.Out.Bits)
+	}
+	entries := int(x.Grid.QMax()-x.Grid.QMin()) + 1
+	codes, err := r.codes("table", r.grid, f.Tables, entries)
+	return &Table{slices.Collect(slices.Chunk(codes, entries)), r.grid}, err
 }

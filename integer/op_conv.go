@@ -168,3 +168,60 @@ func (l *Linear) bind(b *binding, n *Node, in []*Node) step {
 	d, err := NewLinearDriver(in[0].Out.C, l.O, in[0].Out.Bits, in[0].Out.Signed, weightBits(levels, n))
 	return l.sums().step(b, n, in[0], d, err, levels, zero, bias)
 }
+
+// convFile is what a header says of a convolution.
+type convFile struct {
+	Kernel   [2]int `json:"kernel"` // H W, here and below
+	Stride   [2]int `json:"stride"`
+	Dilation [2]int `json:"dilation"`
+	Pad      Pads   `json:"pad"`
+	Groups   int    `json:"groups"`
+	sumsFile
+}
+
+func (c *Conv) encode(w *fileWriter) any {
+	per := len(c.Weight) / (c.O * c.KH * c.KW)
+	return convFile{
+		[2]int{c.KH, c.KW}, [2]int{c.StrideH, c.StrideW}, [2]int{c.DilationH, c.DilationW}, c.Pad, c.Groups,
+		c.sums().encode(w, c.O, per, c.KH, c.KW),
+	}
+}
+
+func decodeConv(r *fileReader) (Op, error) {
+	var f convFile
+	if err := r.attrs(&f); err != nil {
+		return nil, err
+	}
+	x, err := oneInput(r.in)
+	if err != nil {
+		return nil, err
+	}
+	if f.Groups < 1 {
+		return nil, refuse(ErrFormat, "groups %d: must be at least 1", f.Groups)
+	}
+	o := r.node.Shape[0]
+	s, err := f.sumsFile.decode(r, o, x.Out.C/f.Groups, f.Kernel[0], f.Kernel[1])
+	return &Conv{
+		O: o, KH: f.Kernel[0], KW: f.Kernel[1], StrideH: f.Stride[0], StrideW: f.Stride[1],
+		DilationH: f.Dilation[0], DilationW: f.Dilation[1], Pad: f.Pad, Groups: f.Groups,
+		Weight: s.weight, WeightGrid: s.grid, Bias: s.bias, Requant: s.requant, Grid: s.out,
+	}, err
+}
+
+func (l *Linear) encode(w *fileWriter) any {
+	return l.sums().encode(w, l.O, len(l.Weight)/l.O)
+}
+
+func decodeLinear(r *fileReader) (Op, error) {
+	var f sumsFile
+	if err := r.attrs(&f); err != nil {
+		return nil, err
+	}
+	x, err := oneInput(r.in)
+	if err != nil {
+		return nil, err
+	}
+	o := r.node.Shape[0]
+	s, err := f.decode(r, o, x.Out.C)
+	return &Linear{O: o, Weight: s.weight, WeightGrid: s.grid, Bias: s.bias, Requant: s.requant, Grid: s.out}, err
+}

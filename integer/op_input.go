@@ -128,3 +128,44 @@ func (p *InputFloat) bind(b *binding, _ *Node, _ []*Node) step {
 		eachPixel(y, images, func(i, at, c int) { y.put(at, int64(p.code(st.floats[i], c))) })
 	}
 }
+
+// inputFile is what a header says of an input.
+type inputFile struct {
+	Rounding quant.Rounding `json:"rounding"`
+}
+
+func (p *Input) encode(w *fileWriter) any {
+	w.floats("a", p.A)
+	w.floats("b", p.B)
+	return inputFile{p.Rounding}
+}
+
+func (p *InputFloat) encode(w *fileWriter) any {
+	w.floats("a", p.A)
+	w.floats("b", p.B)
+	return inputFile{p.Rounding}
+}
+
+func decodeInput(r *fileReader) (Op, error) {
+	p, err := decodeInputFloat(r)
+	if err != nil {
+		return nil, err
+	}
+	f := p.(*InputFloat)
+	return &Input{C: f.C, H: f.H, W: f.W, A: f.A, B: f.B, Grid: f.Grid, Rounding: f.Rounding}, nil
+}
+
+func decodeInputFloat(r *fileReader) (Op, error) {
+	var attrs inputFile
+	if err := r.attrs(&attrs); err != nil {
+		return nil, err
+	}
+	s := r.node.Shape
+	p := &InputFloat{C: s[0], H: s[1], W: s[2], Grid: r.grid, Rounding: attrs.Rounding}
+	var err error
+	if p.A, err = r.floats("a"); err != nil {
+		return nil, err
+	}
+	p.B, err = r.floats("b")
+	return p, err
+}

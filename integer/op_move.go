@@ -180,3 +180,41 @@ func (r *Reshape) bind(b *binding, n *Node, in []*Node) step {
 		}
 	}
 }
+
+// padFile is what a header says of a pad.
+type padFile struct {
+	Pad    Pads `json:"pad"`
+	Before int  `json:"before,omitempty"`
+	After  int  `json:"after,omitempty"`
+}
+
+func (p *Pad) encode(*fileWriter) any { return padFile{p.Pad, p.Before, p.After} }
+
+func decodePad(r *fileReader) (Op, error) {
+	var f padFile
+	err := r.attrs(&f)
+	return &Pad{f.Pad, f.Before, f.After}, err
+}
+
+// sliceFile is what a header says of a slice.
+type sliceFile struct {
+	C Range `json:"c"`
+	H Range `json:"h"`
+	W Range `json:"w"`
+}
+
+func (s *Slice) encode(*fileWriter) any { return sliceFile{s.C, s.H, s.W} }
+
+func decodeSlice(r *fileReader) (Op, error) {
+	var f sliceFile
+	err := r.attrs(&f)
+	return &Slice{f.C, f.H, f.W}, err
+}
+
+func (*Reshape) encode(*fileWriter) any { return struct{}{} }
+
+func decodeReshape(r *fileReader) (Op, error) {
+	var none struct{}
+	s := r.node.Shape
+	return &Reshape{s[0], s[1], s[2]}, r.attrs(&none)
+}

@@ -216,7 +216,7 @@ func poolRuleParts(r PoolRule) (lo, hi int32, err error) {
 	case quant.AveragePoolFixedPoint:
 		return r.Lo, r.Hi, nil
 	}
-	return 0, 0, refuse(ErrGrid, "rule %T: must be quant.AveragePoolShift, quant.AveragePoolFloat or quant.AveragePoolFixedPoint", r)
+	return 0, 0, refuse(ErrGrid, "rule %T: must be a quant.AveragePoolShift, quant.AveragePoolFloat or quant.AveragePoolFixedPoint, by value", r)
 }
 
 // newPoolRule returns the rule of the given name for these grids.
@@ -316,4 +316,58 @@ func (p *AvgPool) bind(b *binding, n *Node, in []*Node) step {
 			}
 		})
 	}
+}
+
+// poolFile is what a header says of a pool; its output extents are those of the node.
+type poolFile struct {
+	Kernel   [2]int     `json:"kernel"` // H W, here and below
+	Stride   [2]int     `json:"stride"`
+	Pad      Pads       `json:"pad"`
+	CountPad bool       `json:"count_pad,omitempty"`
+	Average  *clampFile `json:"average,omitempty"`
+}
+
+// clampFile is what a header says of an average; the rest follows from the grids.
+type clampFile struct {
+	Rule quant.Rule `json:"rule"`
+	Lo   int32      `json:"lo"`
+	Hi   int32      `json:"hi"`
+}
+
+func (p *MaxPool) encode(*fileWriter) any {
+	return poolFile{Kernel: [2]int{p.KH, p.KW}, Stride: [2]int{p.StrideH, p.StrideW}, Pad: p.Pad}
+}
+
+func decodeMaxPool(r *fileReader) (Op, error) {
+	var f poolFile
+	if err := r.attrs(&f); err != nil {
+		return nil, err
+	}
+	s := r.node.Shape
+	return &MaxPool{f.Kernel[0], f.Kernel[1], f.Stride[0], f.Stride[1], f.Pad, s[1], s[2]}, nil
+}
+
+func (p *AvgPool) encode(*fileWriter) any {
+	lo, hi, _ := poolRuleParts(p.Rule)
+	return poolFile{[2]int{p.KH, p.KW}, [2]int{p.StrideH, p.StrideW}, p.Pad, p.CountPad, &clampFile{poolRuleName(p.Rule), lo, hi}}
+}
+
+func decodeAvgPool(r *fileReader) (Op, error) {
+	var f poolFile
+	if err := r.attrs(&f); err != nil {
+		return nil, err
+	}
+	x, err := oneInput(r.in)
+	if err != nil {
+		return nil, err
+	}
+	if f.Average == nil {
+		return nil, refuse(ErrFormat, "attrs: average is missing")
+	}
+	if err := needCodes(x); err != nil {
+		return nil, err
+	}
+	rule, err := newPoolRule(f.Average.Rule, x.Grid, r.grid, f.Average.Lo, f.Average.Hi)
+	s := r.node.Shape
+	return &AvgPool{f.Kernel[0], f.Kernel[1], f.Stride[0], f.Stride[1], f.Pad, s[1], s[2], f.CountPad, rule, r.grid}, err
 }

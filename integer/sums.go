@@ -22,6 +22,9 @@ type sums struct {
 // weights of one output channel.
 func (s sums) infer(x *Node, perChannel int64, oh, ow int) (output, error) {
 	fail := func(err error) (output, error) { return output{}, err }
+	if s.channels < 1 || s.channels > maxElements {
+		return fail(refuse(ErrShape, "%d output channels: must be 1 to 2^28", s.channels))
+	}
 	if err := needCodes(x); err != nil {
 		return fail(err)
 	}
@@ -31,8 +34,8 @@ func (s sums) infer(x *Node, perChannel int64, oh, ow int) (output, error) {
 	if n := len(s.grid.Scale); n != 1 && n != s.channels {
 		return fail(refuse(ErrGrid, "grid of the weights has %d scales: must be 1 or one for each of %d channels", n, s.channels))
 	}
-	if want := perChannel * int64(s.channels); int64(len(s.weight)) != want {
-		return fail(refuse(ErrShape, "%d weights: input %v wants %d", len(s.weight), x.Out, want))
+	if len(s.weight)%s.channels != 0 || int64(len(s.weight)/s.channels) != perChannel {
+		return fail(refuse(ErrShape, "%d weights: input %v wants %d for each of %d channels", len(s.weight), x.Out, perChannel, s.channels))
 	}
 	lo, hi := s.grid.QMin(), s.grid.QMax()
 	for i, w := range s.weight {
@@ -183,4 +186,43 @@ func (s sums) step(b *binding, n *Node, x *Node, d *ConvDriver, err error, level
 	return func(st *state, images int) {
 		d.Forward(st.value(b.self), st.value(in), 0, images, st.scratch, nil)
 	}
+}
+
+// sumsFile is what a header says of weights and requantizer.
+type sumsFile struct {
+	Weight  gridFile     `json:"weight_grid"`
+	Bias    bool         `json:"bias,omitempty"`
+	Requant *requantFile `json:"requant,omitempty"`
+}
+
+// encode stores weights of the given shape, biases and requantizer.
+func (s sums) encode(w *fileWriter, shape ...int) sumsFile {
+	w.codes("weight", s.weight, s.grid, shape...)
+	w.floats("weight_scale", s.grid.Scale)
+	w.bias(s.bias)
+	g := s.grid
+	g.Scale = nil
+	return sumsFile{newGridFile(g), s.bias != nil, w.requant("", s.requant)}
+}
+
+// decode reads what encode stored; counts are the axes of the weights.
+func (f sumsFile) decode(r *fileReader, counts ...int) (s sums, err error) {
+	scale, err := r.floats("weight_scale")
+	if err != nil {
+		return s, err
+	}
+	s.grid = f.Weight.grid(scale...)
+	if s.weight, err = r.codes("weight", s.grid, counts...); err != nil {
+		return s, err
+	}
+	if s.bias, err = r.bias(f.Bias); err != nil {
+		return s, err
+	}
+	if s.requant, err = r.requant("", f.Requant); err != nil {
+		return s, err
+	}
+	if s.requant != nil {
+		s.out = r.grid
+	}
+	return s, nil
 }
