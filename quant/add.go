@@ -2,10 +2,6 @@ package quant
 
 import "math"
 
-// The rules below combine codes of several tensors. Their Apply takes codes; for an
-// operand on a mid-rise grid it takes the level 2q + 1 ([Grid.Level]), and the
-// constructors have set the zero point 0 and the scale s/2 for it.
-
 // AddShift adds codes of two power-of-two grids into a third, with one rounding:
 //
 //	f = max(FA, FB)
@@ -85,7 +81,8 @@ func validateClamp(lo, hi int32) error {
 	return nil
 }
 
-// Apply returns the code of the sum of codes x and y.
+// Apply returns the code of the sum of codes x and y; for an operand on a mid-rise grid,
+// of its level 2q + 1.
 func (a AddShift) Apply(x, y int32) int32 {
 	f := max(a.FA, a.FB)
 	sum := alignLeft(x, f-a.FA)
@@ -154,7 +151,8 @@ func (a AddFloat) Validate() error {
 
 func abs32(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ (1 << 31)) }
 
-// Apply returns the code of the sum of codes x and y.
+// Apply returns the code of the sum of codes x and y; for an operand on a mid-rise grid,
+// of its level 2q + 1.
 func (a AddFloat) Apply(x, y int32) int32 {
 	p := float32(float32(x-a.Za) * a.Ma)
 	q := float32(float32(y-a.Zb) * a.Mb)
@@ -218,7 +216,8 @@ func (a AddFixedPoint) Validate() error {
 	return validateClamp(a.Lo, a.Hi)
 }
 
-// Apply returns the code of the sum of codes x and y.
+// Apply returns the code of the sum of codes x and y; for an operand on a mid-rise grid,
+// of its level 2q + 1.
 func (a AddFixedPoint) Apply(x, y int32) int32 {
 	p := a.operand(x-a.Za, a.MantissaA, a.ExponentA)
 	q := a.operand(y-a.Zb, a.MantissaB, a.ExponentB)

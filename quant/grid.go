@@ -187,9 +187,9 @@ func clampFloat(v float32, z, lo, hi int32) int32 {
 func (g Grid) Dequantize(q int32, c int) float32 {
 	s := g.ScaleAt(c)
 	if g.MidRise {
-		return (float32(q) + 0.5) * s
+		return float32((float32(q) + 0.5) * s)
 	}
-	return float32(q-g.ZeroPoint) * s
+	return float32(float32(q-g.ZeroPoint) * s) // the conversion keeps a caller's sum from fusing
 }
 
 // FakeQuantize returns Dequantize(Quantize(x)): the level nearest to x.

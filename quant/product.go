@@ -21,7 +21,8 @@ func NewMultiply(rule Rule, a, b, y Grid) (Multiply, error) {
 	return Multiply{Za: a.ZeroPoint, Zb: b.ZeroPoint, Requantizer: r}, err
 }
 
-// Apply returns the code of the product of codes x and y.
+// Apply returns the code of the product of codes x and y; for an operand on a mid-rise
+// grid, of its level 2q + 1.
 func (m *Multiply) Apply(x, y int32) int32 {
 	return m.Requantizer.Apply((int64(x)-int64(m.Za))*(int64(y)-int64(m.Zb)), 0)
 }

@@ -61,7 +61,7 @@ func (r Rounding) Round(x float64) float64 {
 	switch r {
 	case HalfUp:
 		f := math.Floor(x)
-		if x-f >= 0.5 {
+		if float64(x)-f >= 0.5 { // the conversion keeps a caller's product from fusing
 			return f + 1
 		}
 		return f
