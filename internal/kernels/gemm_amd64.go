@@ -2,8 +2,129 @@
 
 package kernels
 
-import "github.com/bitgrad/bitgrad/internal/cpu"
+import (
+	"unsafe"
 
-func init() { register("gemm", cpu.Portable, func() {}) }
+	"github.com/bitgrad/bitgrad/internal/cpu"
+)
 
-func (g *GEMM) run() { g.runPortable() }
+//go:noescape
+func gemmTile32(t *tile)
+
+//go:noescape
+func gemmTile16(t *tile)
+
+//go:noescape
+func gemmTile16AVX2(t *tile)
+
+//go:noescape
+func gemmTail16AVX2(t *tile)
+
+// gemmLevel says which variant runs. It is a number and not a function variable, so
+// that a GEMM on the stack of its caller stays there.
+var gemmLevel cpu.ISA
+
+func init() {
+	for _, level := range []cpu.ISA{cpu.Portable, cpu.AVX2, cpu.AVX512} {
+		register("gemm", level, func() { gemmLevel = level })
+	}
+}
+
+func (g *GEMM) run() {
+	switch gemmLevel {
+	case cpu.AVX512:
+		g.runAVX512()
+	case cpu.AVX2:
+		g.runAVX2()
+	default:
+		g.runPortable()
+	}
+}
+
+// tile returns the tile at the origin, for all rows.
+func (g *GEMM) tile() tile {
+	t := tile{
+		a: unsafe.Pointer(unsafe.SliceData(g.A)), b: unsafe.Pointer(unsafe.SliceData(g.B)), c: unsafe.Pointer(unsafe.SliceData(g.C)),
+		aoff: unsafe.SliceData(g.AOff), boff: unsafe.SliceData(g.BOff), segments: len(g.AOff), k: g.K,
+		rs: 4 * g.RS, cs: 4 * g.CS, bs: 4 * g.BS, ldc: 4 * g.LDC,
+	}
+	if g.K == 0 {
+		t.segments = 0
+	}
+	if g.Init != nil {
+		t.init = unsafe.Pointer(unsafe.SliceData(g.Init))
+	}
+	if g.Add {
+		t.add = 1
+	}
+	// Rows that follow one another are read at 4·tileRows bytes per step; transposed
+	// ones step by step.
+	t.pace = 4 * tileRows
+	if g.CS > 1 {
+		t.pace = t.cs
+	}
+	return t
+}
+
+// column returns t moved to column j. It returns a copy, because what is stored through
+// a pointer counts as escaping.
+func (t tile) column(g *GEMM, j int) tile {
+	if t.segments > 0 {
+		t.b = unsafe.Pointer(&g.B[j])
+	}
+	t.c = unsafe.Pointer(&g.C[j])
+	if g.Init != nil {
+		t.init = unsafe.Pointer(&g.Init[j])
+	}
+	return t
+}
+
+func (g *GEMM) runAVX512() {
+	t := g.tile()
+	a := t.a
+	for j := 0; j < g.N; j += panelWidth {
+		if j > 0 {
+			t = t.column(g, j)
+		}
+		n := min(g.N-j, panelWidth)
+		t.mask = 1<<((n-1)&15+1) - 1
+		c := t.c
+		for i := 0; i < g.M; i += t.m {
+			t.m = balance(g.M-i, tileRows)
+			t.ahead = t.m * t.rs
+			t.a, t.c = unsafe.Add(a, i*t.rs), unsafe.Add(c, i*t.ldc)
+			if n > panelWidth/2 {
+				gemmTile32(&t)
+			} else {
+				gemmTile16(&t)
+			}
+		}
+	}
+}
+
+func (g *GEMM) runAVX2() {
+	t := g.tile()
+	a := t.a
+	for j := 0; j < g.N; j += 16 {
+		if j > 0 {
+			t = t.column(g, j)
+		}
+		n := min(g.N-j, 16)
+		t.lanes = unsafe.Pointer(&lanes[16-n])
+		most := 6
+		if n < 16 {
+			most = 4
+		}
+		c := t.c
+		for i := 0; i < g.M; i += t.m {
+			t.m = balance(g.M-i, most)
+			t.ahead = t.m * t.rs
+			t.a, t.c = unsafe.Add(a, i*t.rs), unsafe.Add(c, i*t.ldc)
+			if n == 16 {
+				gemmTile16AVX2(&t)
+			} else {
+				gemmTail16AVX2(&t)
+			}
+		}
+	}
+}

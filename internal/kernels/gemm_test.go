@@ -171,6 +171,18 @@ func TestGEMMAllocatesNothing(t *testing.T) {
 	})
 }
 
+func TestGEMMOfNothing(t *testing.T) {
+	forEach(t, "gemm", func(t *testing.T) {
+		c := []float32{1: 5, 39: 7}
+		g := GEMM{M: 1, N: 40, K: 0, AOff: []int{0}, BOff: []int{0}, C: c, LDC: 40}
+		g.Run()
+		equalSlices(t, "C", c, make([]float32, 40))
+		g.M = 0
+		g.C = nil
+		g.Run()
+	})
+}
+
 func BenchmarkGEMM(b *testing.B) {
 	r := testRand()
 	for _, d := range []struct{ m, n, k int }{{14, 32, 256}, {128, 128, 128}, {512, 512, 512}} {

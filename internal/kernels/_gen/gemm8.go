@@ -1,0 +1,153 @@
+package main
+
+import (
+	"github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// gemm8 writes the tile kernels of the 8-bit product. W is read from front to back.
+func gemm8(c *build.Context) {
+	for _, signed := range []bool{false, true} {
+		for _, vectors := range []int{2, 1} {
+			name, doc := "gemm8Tile", "A tile of up to 14 rows and one panel of 32 outputs. Z4 to Z31 are the accumulators, Z0 and Z1 weights, Z2 four elements of A, Z3 the bits that make them unsigned."
+			if vectors == 1 {
+				doc = "A tile of up to 14 rows and one panel of 16 outputs. Z4 to Z17 are the accumulators, Z0 weights, Z2 four elements of A, Z3 the bits that make them unsigned."
+			}
+			name += map[int]string{1: "16", 2: "32"}[vectors]
+			if signed {
+				name += "Signed"
+			}
+			f := newFunction(c, name, doc)
+			f.dispatch(name, 14, func(label string, rows int) { f.vnni(label, rows, vectors, signed) })
+		}
+	}
+	f := newFunction(c, "gemm8Tile16AVX2", "Two rows and 16 outputs of a panel: c[row][output], dense. Y4 to Y11 are the accumulators, two partial sums per output, Y0 weights, Y1 and Y2 elements of A, all of them widened to 16 bits.")
+	f.madd("madd")
+	f.VZEROUPPER()
+	f.RET()
+}
+
+// loops8 writes the loops over segments and groups of four elements around body,
+// which reads rows and four bytes per output at w.
+func (f function) loops8(label string, n int, flip bool, body func(r *rows, w reg.Register)) {
+	r := f.newRows(n)
+	w, k, p := f.load("b"), f.GP64(), f.GP64()
+	bs, s := f.load("bs"), f.GP64()
+	f.XORQ(s, s)
+	f.Label(label + "_segment")
+	f.CMPQ(s, f.field("segments"))
+	f.JGE(LabelRef(label + "_store"))
+	f.MOVQ(f.field("aoff"), p)
+	f.MOVQ(Mem{Base: p, Index: s, Scale: 8}, p)
+	f.ADDQ(f.field("a"), p)
+	f.start(r, p)
+	f.INCQ(s)
+	f.MOVQ(f.field("k"), k)
+	f.Label(label + "_k")
+	body(r, w)
+	f.advance(r, Imm(4))
+	f.ADDQ(bs, w)
+	f.DECQ(k)
+	f.JNE(LabelRef(label + "_k"))
+	f.JMP(LabelRef(label + "_segment"))
+	f.Label(label + "_store")
+}
+
+func (f function) vnni(label string, n, vectors int, signed bool) {
+	acc := func(i, v int) reg.VecPhysical { return zmm(4 + i*vectors + v) }
+	mask := reg.K1 // of the last vector
+	f.KMOVW(f.field("mask"), mask)
+	if signed {
+		flip := f.GP32()
+		f.MOVL(U32(0x80808080), flip)
+		f.VPBROADCASTD(flip, zmm(3))
+	}
+	start := f.load("init")
+	f.TESTQ(start, start)
+	f.JNE(LabelRef(label + "_init"))
+	for i := range n {
+		for v := range vectors {
+			f.VPXORD(acc(i, v), acc(i, v), acc(i, v))
+		}
+	}
+	f.JMP(LabelRef(label + "_begin"))
+	f.Label(label + "_init")
+	for v := range vectors {
+		m := Mem{Base: start, Disp: 64 * v}
+		if v == vectors-1 {
+			f.VMOVDQU32_Z(m, mask, acc(0, v))
+		} else {
+			f.VMOVDQU32(m, acc(0, v))
+		}
+		for i := 1; i < n; i++ {
+			f.VMOVDQA32(acc(0, v), acc(i, v))
+		}
+	}
+	f.Label(label + "_begin")
+	f.loops8(label, n, signed, func(r *rows, w reg.Register) {
+		for v := range vectors {
+			f.VMOVDQU32(Mem{Base: w, Disp: 64 * v}, zmm(v))
+		}
+		for i := range n {
+			f.VPBROADCASTD(r.at(i), zmm(2))
+			if signed {
+				f.VPXORD(zmm(3), zmm(2), zmm(2))
+			}
+			for v := range vectors {
+				f.VPDPBUSD(zmm(v), zmm(2), acc(i, v))
+			}
+		}
+	})
+	c, ldc := f.load("c"), f.load("ldc")
+	for i := range n {
+		for v := range vectors {
+			m := Mem{Base: c, Disp: 64 * v}
+			if v == vectors-1 {
+				f.VMOVDQU32(acc(i, v), mask, m)
+			} else {
+				f.VMOVDQU32(acc(i, v), m)
+			}
+		}
+		if i < n-1 {
+			f.ADDQ(ldc, c)
+		}
+	}
+}
+
+// madd widens four bytes of each operand to 16 bits; VPMADDWD then adds pairs of
+// products exactly, and each output has two partial sums side by side.
+func (f function) madd(label string) {
+	const n = 2
+	acc := func(i, q int) reg.VecPhysical { return ymm(4 + 4*i + q) }
+	for i := range n {
+		for q := range 4 {
+			f.VPXOR(acc(i, q), acc(i, q), acc(i, q))
+		}
+	}
+	flip := xmm(13)
+	f.VPBROADCASTD(f.field("mask"), flip)
+	f.loops8(label, n, true, func(r *rows, w reg.Register) {
+		for i := range n {
+			f.VPBROADCASTD(r.at(i), xmm(1+i))
+			f.VPXOR(flip, xmm(1+i), xmm(1+i))
+			f.VPMOVZXBW(xmm(1+i), ymm(1+i))
+		}
+		for q := range 4 {
+			f.VPMOVSXBW(Mem{Base: w, Disp: 16 * q}, ymm(0))
+			for i := range n {
+				f.VPMADDWD(ymm(1+i), ymm(0), ymm(3))
+				f.VPADDD(ymm(3), acc(i, q), acc(i, q))
+			}
+		}
+	})
+	c := f.load("c")
+	for i := range n {
+		for h := range 2 { // eight outputs each
+			// Outputs 0 1 4 5 2 3 6 7, then in order.
+			f.VPHADDD(acc(i, 2*h+1), acc(i, 2*h), ymm(0))
+			f.VPERMQ(Imm(0xd8), ymm(0), ymm(0))
+			f.VMOVDQU(ymm(0), Mem{Base: c, Disp: 64*i + 32*h})
+		}
+	}
+}

@@ -1,0 +1,39 @@
+//go:build amd64 && !purego
+
+package kernels
+
+import "unsafe"
+
+//go:generate sh -c "cd _gen && go run ."
+
+// A tile is what one call of an assembly kernel computes: up to 14 rows of one panel.
+// The assembly knows the order of the fields (tileFields in _gen), eight bytes each.
+// Strides are in bytes.
+type tile struct {
+	a, b, c    unsafe.Pointer // first elements; those of the segments are added to a and b
+	init       unsafe.Pointer // initial values of the columns, or nil
+	aoff, boff *int           // elements from a and b to each segment
+	segments   int
+	k          int // terms per segment; groups of four for bytes. Positive, or segments is 0
+	m          int // rows
+	rs, cs, bs int
+	ldc        int
+	mask       uint64         // bit per column of the last vector; for AVX2 bytes, what makes them unsigned
+	lanes      unsafe.Pointer // the same for AVX2: all ones or zero for each of 16 columns
+	add        int            // 1 adds to c
+	ahead      int            // what to prefetch: a + ahead, then in steps of pace
+	pace       int
+}
+
+// tileRows is the height of the highest AVX-512 tile.
+const tileRows = 14
+
+// lanes holds the masks of AVX2: those of n columns begin at lanes[16-n].
+var lanes = [32]int32{-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}
+
+// balance returns the height of the next tile of m rows: the rows are spread evenly
+// over as few tiles as possible, 16 as 8 and 8 rather than 14 and 2.
+func balance(m, most int) int {
+	tiles := (m + most - 1) / most
+	return (m + tiles - 1) / tiles
+}
