@@ -138,7 +138,7 @@ func TestEditedFiles(t *testing.T) {
 		{"bits", "codes of 44 bits", model(`"weight_grid":{"bits":4`, `"weight_grid":{"bits":44`)},
 		{"groups", "groups 0", model(`"groups":1`, `"groups":0`)},
 		{"rule", "rule", model(`"rule":"shift"`, `"rule":"shft"`)},
-		{"clamp", "clamp range", model(`"lo":0`, `"lo":99`)},
+		{"clamp", "clamp 99 to 15", model(`"lo":0`, `"lo":99`)},
 		{"duplicate name", "used twice", model(`"name":"flat"`, `"name":"conv"`)},
 		{"extra tensor", `tensor "extra" belongs to no node`, func(_ map[string]string, ts []files.Tensor) []files.Tensor {
 			return append(ts, files.FromInt32s("extra", []int{1}, []int32{1}))
