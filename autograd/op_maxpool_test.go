@@ -18,8 +18,9 @@ func poolRef(x optest.Array, a autograd.PoolAttrs, oh, ow int, f func(window []f
 	kh, kw, sh, sw := max(a.KH, 1), max(a.KW, 1), max(a.StrideH, 1), max(a.StrideW, 1)
 	n, c, h, w := x.Shape[0], x.Shape[1], x.Shape[2], x.Shape[3]
 	y := optest.NewArray(n, c, oh, ow)
+	window := make([]float64, 0, kh*kw)
 	y.Each(func(_ float64, at []int) {
-		var window []float64
+		window = window[:0]
 		cells := 0
 		for p := range kh {
 			for q := range kw {
@@ -28,11 +29,11 @@ func poolRef(x optest.Array, a autograd.PoolAttrs, oh, ow int, f func(window []f
 					cells++
 				}
 				if r >= 0 && r < h && s >= 0 && s < w {
-					window = append(window, x.At(at[0], at[1], r, s))
+					window = append(window, x.Data[((at[0]*c+at[1])*h+r)*w+s])
 				}
 			}
 		}
-		y.Set(f(window, cells), at...)
+		y.Data[((at[0]*c+at[1])*oh+at[2])*ow+at[3]] = f(window, cells)
 	})
 	return y
 }
