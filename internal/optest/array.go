@@ -143,3 +143,8 @@ func Fixed(values ...float64) Sampler {
 		}
 	}
 }
+
+// Among draws from the listed values.
+func Among(values ...float64) Sampler {
+	return each(func(r *rand.Rand) float64 { return values[r.IntN(len(values))] })
+}
