@@ -102,6 +102,19 @@ func panelColumns(n int) int {
 	return sum
 }
 
+// inside returns the range of taps that fall inside an axis of length n, where tap i lies
+// at start + i·step.
+func inside(start, step, taps, n int) (first, end int) {
+	if start < 0 {
+		first = min((-start+step-1)/step, taps)
+	}
+	end = taps
+	if over := start + (taps-1)*step - (n - 1); over > 0 {
+		end = max(taps-(over+step-1)/step, first)
+	}
+	return first, end
+}
+
 // segments is room for the offsets of a product on the stack.
 const segments = 64
 

@@ -155,17 +155,15 @@ func (s *ConvShape) backwardPhase(dx []float32, dxl Layout, dy []float32, dyl La
 		runs, run = ph.taps, pw.taps*og
 	}
 	var abuf, bbuf [segments]int
-	g := GEMM{
-		M: pw.t1 - pw.t0, K: run, A: dy, AOff: offsets(abuf[:], runs), RS: dyl.SW, CS: 1,
-		B: packed, BOff: offsets(bbuf[:], runs), LDC: s.StrideW * dxl.SW, Add: add,
-	}
+	aoff, boff := offsets(abuf[:], runs), offsets(bbuf[:], runs)
+	g := GEMM{M: pw.t1 - pw.t0, K: run, A: dy, RS: dyl.SW, CS: 1, B: packed, LDC: s.StrideW * dxl.SW, Add: add}
 	left := pw.t0 - pw.shift - (pw.taps-1)*pw.shiftStep // first column of dy
 	for group := range s.Groups {
 		for j := 0; j < cg; j += panelWidth {
 			g.BS = panel(j, cg)
 			g.N = min(g.BS, cg-j)
-			for t := range g.BOff {
-				g.BOff[t] = at + t*run*g.BS
+			for t := range boff {
+				boff[t] = at + t*run*g.BS
 			}
 			at += ph.taps * pw.taps * og * g.BS
 			if g.M <= 0 {
@@ -175,13 +173,16 @@ func (s *ConvShape) backwardPhase(dx []float32, dxl Layout, dy []float32, dyl La
 				for th := ph.t0; th < ph.t1; th++ {
 					top := th - ph.shift - (ph.taps-1)*ph.shiftStep
 					start := dyl.Row(n, top) + left*dyl.SW + group*og
-					for t := range g.AOff {
+					first, end := inside(top, ph.shiftStep, ph.taps, s.OH) // rows that do not lie in the border
+					first, end = first*runs/ph.taps, end*runs/ph.taps
+					for t := first; t < end; t++ {
 						if rows {
-							g.AOff[t] = start + t*ph.shiftStep*dyl.SH
+							aoff[t] = start + t*ph.shiftStep*dyl.SH
 						} else {
-							g.AOff[t] = start + t/pw.taps*ph.shiftStep*dyl.SH + t%pw.taps*pw.shiftStep*dyl.SW
+							aoff[t] = start + t/pw.taps*ph.shiftStep*dyl.SH + t%pw.taps*pw.shiftStep*dyl.SW
 						}
 					}
+					g.AOff, g.BOff = aoff[first:end], boff[first:end]
 					h, w := th*s.StrideH+rh-s.PadTop, pw.t0*s.StrideW+rw-s.PadLeft
 					g.C = dx[dxl.At(n, h, w, group*cg+j):]
 					g.Run()

@@ -38,15 +38,17 @@ func (s *ConvShape) BackwardWeight(dw []float32, x []float32, xl Layout, dy []fl
 	for n := n0; n < n1; n++ {
 		for first := 0; first < s.OH; first += rowBlock {
 			rows := min(rowBlock, s.OH-first)
-			g.AOff, g.BOff = abuf[:rows], bbuf[:rows]
 			g.Add = add || n > n0 || first > 0
 			for group := range s.Groups {
 				for kh := range s.KH {
+					// Output rows whose x lies in the border add nothing.
+					from, end := inside(first*s.StrideH+kh*s.DilH-s.PadTop, s.StrideH, rows, s.H)
+					g.AOff, g.BOff = abuf[from:end], bbuf[from:end]
 					for t := range runs {
-						for i := range rows {
+						for i := from; i < end; i++ {
 							oh := first + i
-							g.AOff[i] = xl.Row(n, oh*s.StrideH+kh*s.DilH-s.PadTop) + (t*s.DilW-s.PadLeft)*xl.SW + group*cg
-							g.BOff[i] = dyl.Row(n, oh) + group*og
+							abuf[i] = xl.Row(n, oh*s.StrideH+kh*s.DilH-s.PadTop) + (t*s.DilW-s.PadLeft)*xl.SW + group*cg
+							bbuf[i] = dyl.Row(n, oh) + group*og
 						}
 						g.C = dw[((group*s.KH+kh)*s.KW+t)*cg*og:]
 						g.Run()

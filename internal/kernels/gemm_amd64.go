@@ -82,6 +82,10 @@ func (t tile) column(g *GEMM, j int) tile {
 func (g *GEMM) runAVX512() {
 	t := g.tile()
 	a := t.a
+	most := tileRows
+	if t.rs%2048 == 0 && g.CS == 1 {
+		most = tileRows / 2 // such rows share their places in the first-level cache
+	}
 	for j := 0; j < g.N; j += panelWidth {
 		if j > 0 {
 			t = t.column(g, j)
@@ -90,7 +94,7 @@ func (g *GEMM) runAVX512() {
 		t.mask = 1<<((n-1)&15+1) - 1
 		c := t.c
 		for i := 0; i < g.M; i += t.m {
-			t.m = balance(g.M-i, tileRows)
+			t.m = balance(g.M-i, most)
 			t.ahead = t.m * t.rs
 			t.a, t.c = unsafe.Add(a, i*t.rs), unsafe.Add(c, i*t.ldc)
 			if n > panelWidth/2 {
