@@ -81,7 +81,7 @@ func fill[E any](s []E, v E) {
 }
 
 // copyFrom copies n elements of x, from index from on, to index at.
-func (c *Codes) copyFrom(at int, x Codes, from, n int) {
+func (c *Codes) copyFrom(at int, x *Codes, from, n int) {
 	switch {
 	case n == 1:
 		c.put(at, x.get(from))
@@ -113,10 +113,21 @@ func (c *Codes) addTo(sums []int64, at int) {
 }
 
 // place returns the index of the first channel of a pixel.
-func place(c Codes, image, h, w int) int { return c.L.At(image, h, w, 0) }
+func (c *Codes) place(image, h, w int) int {
+	return c.L.Off + image*c.L.SN + h*c.L.SH + w*c.L.SW
+}
 
-// eachRow calls f for every pixel of the first images of c.
-func eachRow(images int, c Codes, f func(image, h, w int)) {
+// eachRow calls f for every row of the first images of c.
+func eachRow(images int, c *Codes, f func(image, h int)) {
+	for i := range images {
+		for h := range c.L.H {
+			f(i, h)
+		}
+	}
+}
+
+// eachPixel calls f for every pixel of the first images of c.
+func eachPixel(images int, c *Codes, f func(image, h, w int)) {
 	for i := range images {
 		for h := range c.L.H {
 			for w := range c.L.W {

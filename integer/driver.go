@@ -274,7 +274,7 @@ func (d *ConvDriver) Forward(y, x Codes, n0, n1 int, scratch Scratch, taps *Taps
 			last := min(n+d.block, n1)
 			d.products(x, n, last, scratch)
 			for i := n; i < last; i++ {
-				d.finish(y, scratch, i-n, i, 0, 1, taps)
+				d.finish(&y, scratch, i-n, i, 0, 1, taps)
 			}
 		}
 		return
@@ -283,7 +283,7 @@ func (d *ConvDriver) Forward(y, x Codes, n0, n1 int, scratch Scratch, taps *Taps
 		for oh := 0; oh < d.conv.OH; oh += d.block {
 			last := min(oh+d.block, d.conv.OH)
 			d.rows(x, n, oh, last, scratch)
-			d.finish(y, scratch, 0, n, oh, last, taps)
+			d.finish(&y, scratch, 0, n, oh, last, taps)
 		}
 	}
 }
@@ -336,7 +336,7 @@ func (d *ConvDriver) rowsWide(acc []int64, x Codes, l kernels.Layout, n, oh0, oh
 				for k := range s.KH {
 					for v := range s.KW {
 						from := l.At(n, oh*s.StrideH-s.PadTop+k*s.DilH, ow*s.StrideW-s.PadLeft+v*s.DilW, o/perOut*per)
-						sum += dot(x, from, w[:per])
+						sum += dot(&x, from, w[:per])
 						w = w[per:]
 					}
 				}
@@ -348,7 +348,7 @@ func (d *ConvDriver) rowsWide(acc []int64, x Codes, l kernels.Layout, n, oh0, oh
 }
 
 // dot returns the product of the elements of x from index at on with w.
-func dot(x Codes, at int, w []int32) (sum int64) {
+func dot(x *Codes, at int, w []int32) (sum int64) {
 	switch {
 	case x.U8 == nil:
 		for i, v := range x.I32[at : at+len(w)] {
@@ -368,7 +368,7 @@ func dot(x Codes, at int, w []int32) (sum int64) {
 
 // finish turns accumulators, from row first of the scratch on, into rows oh0 … oh1−1 of
 // image n.
-func (d *ConvDriver) finish(y Codes, s Scratch, first, n, oh0, oh1 int, taps *Taps) {
+func (d *ConvDriver) finish(y *Codes, s Scratch, first, n, oh0, oh1 int, taps *Taps) {
 	row := d.conv.OW * d.conv.O
 	for oh := oh0; oh < oh1; oh++ {
 		from := (first + oh - oh0) * row
@@ -381,7 +381,7 @@ func (d *ConvDriver) finish(y Codes, s Scratch, first, n, oh0, oh1 int, taps *Ta
 }
 
 // finishNarrow turns the accumulators of one row into its output.
-func (d *ConvDriver) finishNarrow(y Codes, acc []int32, n, oh int, taps *Taps) {
+func (d *ConvDriver) finishNarrow(y *Codes, acc []int32, n, oh int, taps *Taps) {
 	if taps != nil && taps.Pass != nil {
 		kernels.PassBits(d.passRow(taps, n, oh), acc, d.pass32Lo, d.pass32Hi)
 	}
@@ -398,7 +398,7 @@ func (d *ConvDriver) finishNarrow(y Codes, acc []int32, n, oh int, taps *Taps) {
 	}
 }
 
-func (d *ConvDriver) finishWide(y Codes, acc []int64, n, oh int, taps *Taps) {
+func (d *ConvDriver) finishWide(y *Codes, acc []int64, n, oh int, taps *Taps) {
 	if taps != nil && taps.Pass != nil {
 		bits := d.passRow(taps, n, oh)
 		clear(bits)
@@ -421,7 +421,7 @@ func (d *ConvDriver) passRow(taps *Taps, n, oh int) []uint8 {
 }
 
 // finishPixels is the general form of what a row becomes, one value at a time.
-func finishPixels[A int32 | int64](d *ConvDriver, y Codes, acc []A, n, oh int) {
+func finishPixels[A int32 | int64](d *ConvDriver, y *Codes, acc []A, n, oh int) {
 	o := d.conv.O
 	for ow := range d.conv.OW {
 		to := y.L.At(n, oh, ow, 0)

@@ -68,7 +68,7 @@ type state struct {
 	codes   []int64 // of one image, for Trace
 }
 
-func (st *state) value(node int) Codes { return st.values[st.e.slotOf[node]] }
+func (st *state) value(node int) *Codes { return &st.values[st.e.slotOf[node]] }
 
 // NewEngine packs the weights of m and plans its buffers. Close it when Workers is
 // above 1; [Model.Run] and its neighbours need no engine of their own.
@@ -86,7 +86,7 @@ func NewEngine(m *Model, o EngineOptions) (*Engine, error) {
 	bytes := e.plan()
 	e.chunk = o.Chunk
 	if e.chunk < 1 {
-		e.chunk = int(max(1, min(16, (1<<19)/bytes)))
+		e.chunk = int(max(1, min(16, (1<<18)/bytes)))
 	}
 	if o.Workers > 1 {
 		e.pool = parallel.New(o.Workers)

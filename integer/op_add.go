@@ -179,15 +179,15 @@ func bindPair(b *binding, n *Node, in []*Node, apply func(p, q int64) int64) ste
 	if !bytesOf(in[0].Out) || !bytesOf(in[1].Out) || !bytesOf(n.Out) {
 		return func(st *state, images int) {
 			y, p, q := st.value(b.self), st.value(left), st.value(right)
-			eachRow(images, y, func(i, h, w int) {
-				at, ap, aq := place(y, i, h, w), place(p, i, h, w), place(q, i, h, w)
+			eachPixel(images, y, func(i, h, w int) {
+				at, ap, aq := y.place(i, h, w), p.place(i, h, w), q.place(i, h, w)
 				for c := range y.L.C {
 					y.put(at+c, apply(p.get(ap+c), q.get(aq+c)))
 				}
 			})
 		}
 	}
-	table := make([]uint8, 1<<16)
+	table := new([1 << 16]uint8)
 	for p := range 256 {
 		for q := range 256 {
 			if u, v := byteCode(p, in[0].Out), byteCode(q, in[1].Out); isCode(u, in[0].Grid) && isCode(v, in[1].Grid) {
@@ -197,11 +197,11 @@ func bindPair(b *binding, n *Node, in []*Node, apply func(p, q int64) int64) ste
 	}
 	return func(st *state, images int) {
 		y, p, q := st.value(b.self), st.value(left), st.value(right)
-		eachRow(images, y, func(i, h, w int) {
-			at, ap, aq := place(y, i, h, w), place(p, i, h, w), place(q, i, h, w)
-			dst, p, q := y.U8[at:at+y.L.C], p.U8[ap:ap+y.L.C], q.U8[aq:aq+y.L.C]
-			for c := range dst {
-				dst[c] = table[int(p[c])<<8|int(q[c])]
+		n := y.L.W * y.L.C // the pixels of a row follow one another
+		eachRow(images, y, func(i, h int) {
+			dst, p, q := y.U8[y.L.Row(i, h):][:n], p.U8[p.L.Row(i, h):][:n], q.U8[q.L.Row(i, h):][:n]
+			for k := range dst {
+				dst[k] = table[int(p[k])<<8|int(q[k])]
 			}
 		})
 	}

@@ -201,16 +201,16 @@ func bindMap(b *binding, source int, x, y Type, first int, codes [][]int32, f fu
 	if keep {
 		return func(st *state, images int) {
 			dst, src := st.value(self), st.value(source)
-			eachRow(images, src, func(i, h, w int) {
-				dst.copyFrom(place(dst, i, h, w)+first, src, place(src, i, h, w), x.C)
+			eachPixel(images, src, func(i, h, w int) {
+				dst.copyFrom(dst.place(i, h, w)+first, src, src.place(i, h, w), x.C)
 			})
 		}
 	}
 	if !bytesOf(x) {
 		return func(st *state, images int) {
 			dst, src := st.value(self), st.value(source)
-			eachRow(images, src, func(i, h, w int) {
-				to, from := place(dst, i, h, w)+first, place(src, i, h, w)
+			eachPixel(images, src, func(i, h, w int) {
+				to, from := dst.place(i, h, w)+first, src.place(i, h, w)
 				for c := range x.C {
 					dst.put(to+c, f(src.get(from+c)))
 				}
@@ -233,8 +233,8 @@ func bindMap(b *binding, source int, x, y Type, first int, codes [][]int32, f fu
 	narrow := bytesOf(y)
 	return func(st *state, images int) {
 		dst, src := st.value(self), st.value(source)
-		eachRow(images, src, func(i, h, w int) {
-			to, from := place(dst, i, h, w)+first, place(src, i, h, w)
+		eachPixel(images, src, func(i, h, w int) {
+			to, from := dst.place(i, h, w)+first, src.place(i, h, w)
 			table := &tables[0]
 			for c, u := range src.U8[from : from+x.C] {
 				if len(tables) > 1 {

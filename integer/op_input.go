@@ -71,28 +71,24 @@ func (p *Input) bind(b *binding, _ *Node, _ []*Node) step {
 	return func(st *state, images int) {
 		y := st.value(b.self)
 		if y.U8 == nil {
-			eachPixel(y, images, func(i, at, c int) { y.I32[at] = p.table[c][st.pixels[i]] })
+			eachElement(y, images, func(i, at, c int) { y.I32[at] = p.table[c][st.pixels[i]] })
 			return
 		}
-		eachPixel(y, images, func(i, at, c int) { y.U8[at] = uint8(p.table[c][st.pixels[i]]) })
+		eachElement(y, images, func(i, at, c int) { y.U8[at] = uint8(p.table[c][st.pixels[i]]) })
 	}
 }
 
-// eachPixel calls f for every element of y: i counts them in [N H W C] order, at is the place
-// in y and c the channel.
-func eachPixel(y Codes, images int, f func(i, at, c int)) {
+// eachElement calls f for every element of y: i counts them in [N H W C] order, at is the
+// place in y and c the channel.
+func eachElement(y *Codes, images int, f func(i, at, c int)) {
 	i := 0
-	for n := range images {
-		for h := range y.L.H {
-			row := y.L.Row(n, h)
-			for w := range y.L.W {
-				for c := range y.L.C {
-					f(i, row+w*y.L.SW+c, c)
-					i++
-				}
-			}
+	eachPixel(images, y, func(n, h, w int) {
+		at := y.place(n, h, w)
+		for c := range y.L.C {
+			f(i, at+c, c)
+			i++
 		}
-	}
+	})
 }
 
 // InputFloat is the start of a model that takes float32 samples. Each becomes a code by
@@ -125,7 +121,7 @@ func (p *InputFloat) code(x float32, c int) int32 {
 func (p *InputFloat) bind(b *binding, _ *Node, _ []*Node) step {
 	return func(st *state, images int) {
 		y := st.value(b.self)
-		eachPixel(y, images, func(i, at, c int) { y.put(at, int64(p.code(st.floats[i], c))) })
+		eachElement(y, images, func(i, at, c int) { y.put(at, int64(p.code(st.floats[i], c))) })
 	}
 }
 

@@ -52,14 +52,14 @@ func (p *Pad) bind(b *binding, n *Node, in []*Node) step {
 	source, t, zero := n.In[0], in[0].Out, int64(n.Grid.ZeroPoint)
 	return func(st *state, images int) {
 		y, x := st.value(b.self), st.value(source)
-		eachRow(images, y, func(i, h, w int) {
-			at, k, l := place(y, i, h, w), h-p.Pad.Top, w-p.Pad.Left
+		eachPixel(images, y, func(i, h, w int) {
+			at, k, l := y.place(i, h, w), h-p.Pad.Top, w-p.Pad.Left
 			if k < 0 || k >= t.H || l < 0 || l >= t.W {
 				y.fill(at, n.Out.C, zero)
 				return
 			}
 			y.fill(at, p.Before, zero)
-			y.copyFrom(at+p.Before, x, place(x, i, k, l), t.C)
+			y.copyFrom(at+p.Before, x, x.place(i, k, l), t.C)
 			y.fill(at+p.Before+t.C, p.After, zero)
 		})
 	}
@@ -123,8 +123,8 @@ func (s *Slice) bind(b *binding, n *Node, _ []*Node) step {
 	source := n.In[0]
 	return func(st *state, images int) {
 		y, x := st.value(b.self), st.value(source)
-		eachRow(images, y, func(i, h, w int) {
-			to, from := place(y, i, h, w), place(x, i, s.H.Start+h*s.H.Step, s.W.Start+w*s.W.Step)+s.C.Start
+		eachPixel(images, y, func(i, h, w int) {
+			to, from := y.place(i, h, w), x.place(i, s.H.Start+h*s.H.Step, s.W.Start+w*s.W.Step)+s.C.Start
 			if s.C.Step == 1 {
 				y.copyFrom(to, x, from, n.Out.C)
 				return
@@ -171,8 +171,8 @@ func (r *Reshape) bind(b *binding, n *Node, in []*Node) step {
 			for c := range t.C {
 				for h := range t.H {
 					for w := range t.W {
-						to := place(y, i, k/r.W%r.H, k%r.W) + k/(r.W*r.H)
-						y.copyFrom(to, x, place(x, i, h, w)+c, 1)
+						to := y.place(i, k/r.W%r.H, k%r.W) + k/(r.W*r.H)
+						y.copyFrom(to, x, x.place(i, h, w)+c, 1)
 						k++
 					}
 				}

@@ -94,15 +94,15 @@ func (p *MaxPool) bind(b *binding, n *Node, in []*Node) step {
 	}
 	return func(st *state, images int) {
 		y, x := st.value(b.self), st.value(source)
-		eachRow(images, y, func(i, oh, ow int) {
+		eachPixel(images, y, func(i, oh, ow int) {
 			top, left := oh*w.strideH-w.pad.Top, ow*w.strideW-w.pad.Left
 			k0, k1 := clip(top, w.kh, 1, t.H)
 			l0, l1 := clip(left, w.kw, 1, t.W)
-			to := place(y, i, oh, ow)
-			y.copyFrom(to, x, place(x, i, top+k0, left+l0), t.C)
+			to := y.place(i, oh, ow)
+			y.copyFrom(to, x, x.place(i, top+k0, left+l0), t.C)
 			for k := k0; k < k1; k++ {
 				for l := l0; l < l1; l++ {
-					from := place(x, i, top+k, left+l)
+					from := x.place(i, top+k, left+l)
 					if x.U8 == nil {
 						for c := range t.C {
 							if v := x.get(from + c); v > y.get(to+c) {
@@ -298,19 +298,19 @@ func (p *AvgPool) bind(b *binding, n *Node, in []*Node) step {
 	return func(st *state, images int) {
 		y, x := st.value(b.self), st.value(source)
 		sums := st.scratch.I64[:t.C]
-		eachRow(images, y, func(i, oh, ow int) {
+		eachPixel(images, y, func(i, oh, ow int) {
 			top, left := oh*p.StrideH-p.Pad.Top, ow*p.StrideW-p.Pad.Left
 			k0, k1 := clip(top, p.KH, 1, t.H)
 			l0, l1 := clip(left, p.KW, 1, t.W)
 			clear(sums)
 			for k := k0; k < k1; k++ {
 				for l := l0; l < l1; l++ {
-					x.addTo(sums, place(x, i, top+k, left+l))
+					x.addTo(sums, x.place(i, top+k, left+l))
 				}
 			}
 			taps := int64(k1-k0) * int64(l1-l0)
 			divisor := p.divisor(t, top, left)
-			at := place(y, i, oh, ow)
+			at := y.place(i, oh, ow)
 			for c, s := range sums {
 				y.put(at+c, int64(p.Rule.Apply(slope*s+offset*taps, divisor)))
 			}

@@ -184,7 +184,7 @@ func (s sums) step(b *binding, n *Node, x *Node, d *ConvDriver, err error, level
 	b.scratch(d.ScratchLen())
 	in := n.In[0]
 	return func(st *state, images int) {
-		d.Forward(st.value(b.self), st.value(in), 0, images, st.scratch, nil)
+		d.Forward(*st.value(b.self), *st.value(in), 0, images, st.scratch, nil)
 	}
 }
 
