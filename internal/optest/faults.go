@@ -166,9 +166,9 @@ func (t *trial) differences(i int) []float64 {
 		h := 1e-5 * max(1, math.Abs(x[k]))
 		old := x[k]
 		x[k] = old + h
-		up := f(in)
+		up := f(in).Clone() // it may be the operand's memory
 		x[k] = old - h
-		down := f(in)
+		down := f(in).Clone()
 		x[k] = old
 		for j, u := range t.u {
 			if u != 0 {
