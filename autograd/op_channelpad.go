@@ -3,6 +3,8 @@ package autograd
 import (
 	"errors"
 	"fmt"
+
+	"github.com/bitgrad/bitgrad/integer"
 )
 
 // ChannelPad returns x [N C H W] with channels of zeros before and after its own,
@@ -144,4 +146,12 @@ func (s *channelPad) backwardRow(_, r int) {
 			dx[i] += g
 		}
 	}
+}
+
+// Lower implements [integer.Lowerer]: the codes move, the grid is kept.
+func (s *channelPad) Lower(b *integer.Builder, name string, in []integer.Ref) (integer.Ref, error) {
+	if s.y.Grid == nil || len(in) != 1 || in[0] == integer.NoRef {
+		return integer.NoRef, errors.New("the operand has no codes that could move")
+	}
+	return b.Pad(name, in[0], integer.Pad{Before: s.before, After: s.y.L.C - s.before - s.in.L.C}), nil
 }
