@@ -233,15 +233,14 @@ func (s *conv) Forward(c *Context) {
 func (s *conv) forwardBand(_, i int) {
 	n, k := i/s.bands, i%s.bands
 	from, to := k*s.s.OH/s.bands, (k+1)*s.s.OH/s.bands
-	band, xl, yl := s.s, s.x.L, s.y.L
-	band.OH = to - from
-	xl.Off += from * s.s.StrideH * xl.SH
+	band, yl := s.s, s.y.L
+	band.OH, band.PadTop = to-from, s.s.PadTop-from*s.s.StrideH
 	yl.Off += from * yl.SH
 	var bias []float32
 	if s.b != nil {
 		bias = s.b.F32
 	}
-	band.Forward(s.y.F32, yl, s.x.F32, xl, s.fwd.buf, bias, n, n+1)
+	band.Forward(s.y.F32, yl, s.x.F32, s.x.L, s.fwd.buf, bias, n, n+1)
 }
 
 // dx[n c h w] = Σ dy[n o i j]·w[o c p q] over i·strideH + p·dilH = h + top,
