@@ -51,6 +51,7 @@ type Program struct {
 	fills  []*borderFill
 	gfills []*borderFill
 	states []*State
+	feeds  map[string]*feed
 	arena  arena
 }
 
@@ -495,5 +496,13 @@ func (f *borderFill) fill(start, n int) {
 		for i := range s {
 			s[i] = f.zero
 		}
+	}
+}
+
+// Steps calls f for every node that runs, in order, with its step (nil for
+// inputs and parameters) and its value.
+func (p *Program) Steps(f func(n *Node, s Step, v View)) {
+	for i, d := range p.drafts {
+		f(d.node, p.steps[i], p.values[i])
 	}
 }
