@@ -1,8 +1,10 @@
 package autograd
 
 import (
+	"errors"
 	"unsafe"
 
+	"github.com/bitgrad/bitgrad/integer"
 	"github.com/bitgrad/bitgrad/internal/kernels"
 )
 
@@ -170,4 +172,14 @@ func (s *maxPool) wideBackward(_, n int) {
 			}
 		}
 	}
+}
+
+// Lower implements [integer.Lowerer]: the codes compete, the grid is kept.
+func (s *maxPool) Lower(b *integer.Builder, name string, in []integer.Ref) (integer.Ref, error) {
+	if s.y.Grid == nil || len(in) != 1 || in[0] == integer.NoRef {
+		return integer.NoRef, errors.New("the operand has no codes that could compete")
+	}
+	k := s.s
+	return b.MaxPool(name, in[0], integer.MaxPool{KH: k.KH, KW: k.KW, StrideH: k.StrideH, StrideW: k.StrideW,
+		Pad: integer.Pads{Top: k.PadTop, Left: k.PadLeft, Bottom: k.PadBottom, Right: k.PadRight}, OH: k.OH, OW: k.OW}), b.Err()
 }
