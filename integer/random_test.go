@@ -22,18 +22,27 @@ func (g *maker) int(lo, hi int, what string) int { return rapid.IntRange(lo, hi)
 
 func (g *maker) bool(what string) bool { return rapid.Bool().Draw(g.t, what) }
 
-// grid draws a grid for activations; a power of two if shift.
-func (g *maker) grid(shift bool) quant.Grid {
+// grid draws a grid for activations; a power of two if shift. Mid-rise grids have no
+// fixedpoint rule and are drawn with the rule in mind.
+func (g *maker) grid(shift bool) quant.Grid { return g.gridFor(shift, quant.FixedPoint) }
+
+func (g *maker) gridFor(shift bool, rule quant.Rule) quant.Grid {
 	bits := g.int(1, 8, "bits")
 	if g.int(0, 7, "wide") == 0 {
 		bits = rapid.SampledFrom([]int{12, 16}).Draw(g.t, "wide bits")
 	}
-	y := quant.Grid{BitWidth: bits, Signed: g.bool("signed")}
+	y := quant.Grid{BitWidth: bits, Signed: g.bool("signed"), Narrow: bits > 1 && g.int(0, 7, "narrow") == 0}
+	if rule != quant.FixedPoint && g.int(0, 5, "mid-rise") == 0 {
+		y.MidRise, y.Narrow = true, false
+	}
 	if shift {
 		y.Scale = []float32{quant.PowerOfTwo(g.int(0, 4, "fl"))}
 		return y
 	}
 	y.Scale = []float32{rapid.Float32Range(0.01, 2).Draw(g.t, "scale")}
+	if y.MidRise {
+		return y
+	}
 	y.ZeroPoint = int32(g.int(int(y.QMin()), int(y.QMax()), "zero point"))
 	return y
 }
@@ -80,7 +89,7 @@ func (g *maker) sums(x Node, o, per int, shift bool, rule quant.Rule, logits boo
 	if logits {
 		return w, wg, bias, nil, y
 	}
-	y = g.grid(shift)
+	y = g.gridFor(shift, rule)
 	r = g.requant(rule, quant.AccScale(x.Grid, wg), y)
 	return w, wg, bias, r, y
 }
@@ -99,7 +108,7 @@ func (g *maker) requant(rule quant.Rule, scale []float64, y quant.Grid) *quant.R
 // model draws a model with the given number of layers.
 func drawModel(t *rapid.T) *Model {
 	g := &maker{t: t, b: NewBuilder("random")}
-	in := g.grid(g.bool("po2 input"))
+	in := g.gridFor(g.bool("po2 input"), quant.Shift)
 	c := g.int(1, 5, "channels")
 	a, o := make([]float32, c), make([]float32, c)
 	for i := range a {
@@ -142,7 +151,7 @@ func (g *maker) layer(x Ref) Ref {
 	case 3:
 		return g.pair(x, n, rule, shift)
 	case 4:
-		y := g.grid(shift)
+		y := g.gridFor(shift, rule)
 		return g.b.Requantize(g.name("requantize"), x, Requantize{g.requant(rule, []float64{n.Grid.LevelScale(0)}, y), y})
 	case 5:
 		return g.pool(x, n, shift)
@@ -152,6 +161,9 @@ func (g *maker) layer(x Ref) Ref {
 		r := g.requant(rule, []float64{n.Grid.LevelScale(0)}, y)
 		return g.b.Concat(g.name("concat"), []Ref{x, z}, Concat{[]*quant.Requantizer{r, nil}, y})
 	case 7:
+		if n.Grid.MidRise {
+			return x
+		}
 		pad := Pads{g.int(0, 2, "top"), g.int(0, 2, "left"), g.int(0, 2, "bottom"), g.int(0, 2, "right")}
 		return g.b.Pad(g.name("pad"), x, Pad{pad, g.int(0, 1, "before"), g.int(0, 1, "after")})
 	case 8:
@@ -204,6 +216,10 @@ func (g *maker) conv(x Ref, n Node, rule quant.Rule, shift bool) Ref {
 		}
 	}
 	p.Pad = Pads{g.int(0, 2, "top"), g.int(0, 2, "left"), g.int(0, 2, "bottom"), g.int(0, 2, "right")}
+	if n.Grid.MidRise {
+		p.Pad, p.KH, p.KW = Pads{}, min(p.KH, n.Out.H), min(p.KW, n.Out.W)
+		p.DilationH, p.DilationW = 1, 1
+	}
 	for n.Out.H+p.Pad.Top+p.Pad.Bottom <= p.DilationH*(p.KH-1) {
 		p.Pad.Bottom++
 	}
@@ -218,9 +234,9 @@ func (g *maker) conv(x Ref, n Node, rule quant.Rule, shift bool) Ref {
 }
 
 func (g *maker) pair(x Ref, n Node, rule quant.Rule, shift bool) Ref {
-	mid := g.grid(shift)
+	mid := g.gridFor(shift, rule)
 	z := g.b.Requantize(g.name("requantize"), x, Requantize{g.requant(rule, []float64{n.Grid.LevelScale(0)}, mid), mid})
-	y := g.grid(shift)
+	y := g.gridFor(shift, rule)
 	if g.bool("multiply") {
 		if rule == quant.FixedPoint {
 			rule = quant.Float
@@ -230,6 +246,9 @@ func (g *maker) pair(x Ref, n Node, rule quant.Rule, shift bool) Ref {
 	lo, hi := y.QMin(), y.QMax()
 	if g.bool("relu") {
 		lo = y.ZeroPoint
+	}
+	if rule == quant.FixedPoint && (n.Grid.MidRise || mid.MidRise) {
+		rule = quant.Float
 	}
 	r, err := newAddRule(rule, n.Grid, mid, y, g.bool("subtract"), g.bool("double"), lo, hi)
 	if err != nil {
@@ -250,14 +269,15 @@ func (g *maker) pool(x Ref, n Node, shift bool) Ref {
 	rule, y := quant.Float, g.grid(shift)
 	if shift {
 		rule = quant.Shift
-	} else if g.bool("fixedpoint pool") {
+	} else if !n.Grid.MidRise && g.bool("fixedpoint pool") {
 		rule, y = quant.FixedPoint, n.Grid
 	}
 	r, err := newPoolRule(rule, n.Grid, y, y.QMin(), y.QMax())
 	if err != nil {
 		g.t.Skip(err)
 	}
-	return g.b.AvgPool(g.name("avg"), x, AvgPool{kh, kw, sh, sw, pad, oh, ow, g.bool("count pad"), r, y})
+	count := !n.Grid.MidRise && g.bool("count pad")
+	return g.b.AvgPool(g.name("avg"), x, AvgPool{kh, kw, sh, sw, pad, oh, ow, count, r, y})
 }
 
 // compare runs images through both programs and returns the first difference.
@@ -266,6 +286,12 @@ func compare(m *Model, images []uint8, chunk int) error {
 	if err != nil {
 		return err
 	}
+	return compareWith(m, e, images)
+}
+
+// compareWith compares the codes of an engine, every tensor of every image, with those
+// of the interpreter.
+func compareWith(m *Model, e *Engine, images []uint8) error {
 	size := m.Input().Out.Len()
 	n := len(images) / size
 	want := make([][][]int64, n)
@@ -277,7 +303,7 @@ func compare(m *Model, images []uint8, chunk int) error {
 		}
 	}
 	var diff error
-	err = e.Trace(images, func(node, image int, codes []int64) {
+	err := e.Trace(images, func(node, image int, codes []int64) {
 		for k, q := range codes {
 			if diff == nil && q != want[image][node][k] {
 				diff = fmt.Errorf("node %s (%s), image %d, element %d: engine %d, interpreter %d",
