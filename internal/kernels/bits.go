@@ -21,7 +21,14 @@ func PassBits(bits []uint8, acc, first, last []int32) {
 	if len(last) != len(first) {
 		panic(fmt.Sprintf("kernels: pass bits: %d first and %d last values", len(first), len(last)))
 	}
-	clear(bits[:BitBytes(len(acc))])
+	bits = bits[:BitBytes(len(acc))]
+	if len(acc) > 0 {
+		passBits(bits, acc, first, last)
+	}
+}
+
+func passBitsPortable(bits []uint8, acc, first, last []int32) {
+	clear(bits)
 	for i := 0; i < len(acc); i += len(first) {
 		for c, v := range acc[i : i+len(first)] {
 			if first[c] <= v && v <= last[c] {
@@ -36,6 +43,12 @@ func PassBits(bits []uint8, acc, first, last []int32) {
 func SelectBits(dst, src []float32, bits []uint8, add bool) {
 	src = src[:len(dst)]
 	bits = bits[:BitBytes(len(dst))]
+	if len(dst) > 0 {
+		selectBits(dst, src, bits, add)
+	}
+}
+
+func selectBitsPortable(dst, src []float32, bits []uint8, add bool) {
 	for i := range dst {
 		var v float32
 		if bits[i>>3]>>(i&7)&1 != 0 {
@@ -48,4 +61,11 @@ func SelectBits(dst, src []float32, bits []uint8, add bool) {
 	}
 }
 
-func init() { register("pass bits", cpu.Portable, func() {}) }
+var (
+	passBits   = passBitsPortable
+	selectBits = selectBitsPortable
+)
+
+func init() {
+	register("pass bits", cpu.Portable, func() { passBits, selectBits = passBitsPortable, selectBitsPortable })
+}

@@ -84,18 +84,14 @@ func (s *ConvShape) UnpackWeightGrad(dst, src []float32, add bool) {
 // BackwardBias computes db[o] = Σ dy[n,oh,ow,o] over images n0..n1-1, or adds it
 // to db. It sums in float64, in the order of n, oh, ow, and rounds once.
 func (s *ConvShape) BackwardBias(db, dy []float32, dyl Layout, n0, n1 int, add bool) {
-	var sums [64]float64
+	var sums, products [64]float64 // the products are not needed
 	for o := 0; o < s.O; o += len(sums) {
 		part := sums[:min(len(sums), s.O-o)]
 		clear(part)
 		for n := n0; n < n1; n++ {
 			for oh := range s.OH {
 				row := dy[dyl.Row(n, oh)+o:]
-				for ow := range s.OW {
-					for i, v := range row[ow*dyl.SW:][:len(part)] {
-						part[i] += float64(v)
-					}
-				}
+				rowProducts(part, products[:len(part)], row, dyl.SW, row, dyl.SW, s.OW)
 			}
 		}
 		for i, v := range part {

@@ -87,11 +87,3 @@ func (s *ConvShape) backwardWeightDepthwise(dw []float32, x []float32, xl Layout
 		}
 	}
 }
-
-// mulAdd adds a·b to dst, elementwise; all three are equally long.
-func mulAdd(dst, a, b []float32) {
-	a, b = a[:len(dst)], b[:len(dst)]
-	for i := range dst {
-		dst[i] += float32(a[i] * b[i])
-	}
-}

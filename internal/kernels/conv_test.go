@@ -88,6 +88,14 @@ func (t tensor) clone() tensor {
 }
 
 func testConv(t *testing.T, f func(t *testing.T, r *rand.Rand, s *ConvShape, batch int, gaps bool)) {
+	forEach(t, "mul add", func(t *testing.T) {
+		r := testRand()
+		for _, s := range convCases(t) {
+			if s.Depthwise() {
+				t.Run(s.name(), func(t *testing.T) { f(t, r, &s, 2, true) })
+			}
+		}
+	})
 	forEach(t, "gemm", func(t *testing.T) {
 		r := testRand()
 		for _, s := range convCases(t) {

@@ -6,10 +6,29 @@ import (
 	"github.com/bitgrad/bitgrad/internal/cpu"
 )
 
+var (
+	relu         = reluPortable
+	reluBackward = reluBackwardPortable
+	add          = addPortable
+	axpy         = axpyPortable
+	scaleBias    = scaleBiasPortable
+)
+
+func init() {
+	register("elementwise", cpu.Portable, func() {
+		relu, reluBackward, add, axpy, scaleBias = reluPortable, reluBackwardPortable, addPortable, axpyPortable, scaleBiasPortable
+	})
+}
+
 // ReLU sets dst[i] = min(max(x[i], 0), limit); limit is +Inf for plain ReLU and 6 for
 // ReLU6. NaN stays NaN. dst may be x.
 func ReLU(dst, x []float32, limit float32) {
-	x = x[:len(dst)]
+	if x = x[:len(dst)]; len(x) > 0 {
+		relu(dst, x, limit)
+	}
+}
+
+func reluPortable(dst, x []float32, limit float32) {
 	for i, v := range x {
 		dst[i] = min(max(v, 0), limit)
 	}
@@ -18,7 +37,12 @@ func ReLU(dst, x []float32, limit float32) {
 // ReLUBackward sets dx[i] to dy[i] where 0 < y[i] < limit and to 0 elsewhere, or with
 // add adds dy[i] there. y is the output of ReLU. dx may be dy.
 func ReLUBackward(dx, dy, y []float32, limit float32, add bool) {
-	dy, y = dy[:len(dx)], y[:len(dx)]
+	if dy, y = dy[:len(dx)], y[:len(dx)]; len(dx) > 0 {
+		reluBackward(dx, dy, y, limit, add)
+	}
+}
+
+func reluBackwardPortable(dx, dy, y []float32, limit float32, add bool) {
 	for i := range dx {
 		var v float32
 		if y[i] > 0 && y[i] < limit {
@@ -33,7 +57,12 @@ func ReLUBackward(dx, dy, y []float32, limit float32, add bool) {
 
 // Add sets dst[i] = a[i] + b[i]. dst may be a or b.
 func Add(dst, a, b []float32) {
-	a, b = a[:len(dst)], b[:len(dst)]
+	if a, b = a[:len(dst)], b[:len(dst)]; len(dst) > 0 {
+		add(dst, a, b)
+	}
+}
+
+func addPortable(dst, a, b []float32) {
 	for i := range dst {
 		dst[i] = a[i] + b[i]
 	}
@@ -41,7 +70,12 @@ func Add(dst, a, b []float32) {
 
 // Axpy adds alpha·x[i] to dst[i].
 func Axpy(dst []float32, alpha float32, x []float32) {
-	x = x[:len(dst)]
+	if x = x[:len(dst)]; len(dst) > 0 {
+		axpy(dst, alpha, x)
+	}
+}
+
+func axpyPortable(dst []float32, alpha float32, x []float32) {
 	for i, v := range x {
 		dst[i] += float32(alpha * v)
 	}
@@ -51,12 +85,33 @@ func Axpy(dst []float32, alpha float32, x []float32) {
 // dst may be x.
 func ScaleBias(dst, x, scale, bias []float32) {
 	checkRow("scale and bias", len(dst), len(x), len(scale))
-	bias = bias[:len(scale)]
+	if bias = bias[:len(scale)]; len(x) > 0 {
+		scaleBias(dst, x, scale, bias)
+	}
+}
+
+func scaleBiasPortable(dst, x, scale, bias []float32) {
 	for i := 0; i < len(x); i += len(scale) {
 		d, v := dst[i:i+len(scale)], x[i:i+len(scale)]
 		for c, s := range scale {
 			d[c] = float32(v[c]*s) + bias[c]
 		}
+	}
+}
+
+// mulAddPortable adds a·b to dst, elementwise; all three are equally long.
+func mulAddPortable(dst, a, b []float32) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	for i := range dst {
+		dst[i] += float32(a[i] * b[i])
+	}
+}
+
+// mulAddCodesPortable adds (a ^ flip)·w to dst, elementwise; all three are equally long.
+func mulAddCodesPortable(dst []int32, a []uint8, w []int8, flip uint8) {
+	a, w = a[:len(dst)], w[:len(dst)]
+	for i := range dst {
+		dst[i] += int32(a[i]^flip) * int32(w[i])
 	}
 }
 
@@ -80,5 +135,3 @@ func Dot(a, b []float32) float64 {
 	}
 	return sum
 }
-
-func init() { register("elementwise", cpu.Portable, func() {}) }

@@ -101,15 +101,24 @@ func TestSoftmaxCrossEntropy(t *testing.T) {
 }
 
 func TestChannelMoments(t *testing.T) {
+	forEach(t, "moments", func(t *testing.T) {
+		for channels := 1; channels <= 35; channels++ {
+			testChannelMoments(t, channels)
+		}
+	})
+}
+
+func testChannelMoments(t *testing.T, channels int) {
 	r := testRand()
-	x := newTensor(r, 3, 4, 5, 7, 1, 1, 0, 2, true)
-	y := newTensor(r, 3, 4, 5, 7, 0, 1, 1, 0, false)
-	sum, square := make([]float64, 7), make([]float64, 7)
-	again, product := make([]float64, 7), make([]float64, 7)
+	x := newTensor(r, 3, 4, 5, channels, 1, 1, 0, 2, true)
+	y := newTensor(r, 3, 4, 5, channels, 0, 1, 1, 0, false)
+	gs, gq := guard(channels, -7.0, 0), guard(channels, -7.0, 0)
+	sum, square := gs.in, gq.in
+	again, product := make([]float64, channels), make([]float64, channels)
 	ChannelMoments(sum, square, x.data, x.Layout, 0, 1)
 	ChannelMoments(sum, square, x.data, x.Layout, 1, 3)
 	ChannelProducts(again, product, x.data, x.Layout, y.data, y.Layout, 0, 3)
-	for c := range 7 {
+	for c := range channels {
 		var s, q, p float64
 		for i := range 3 * 4 * 5 {
 			v := float64(x.data[x.At(i/20, i/5%4, i%5, c)])
@@ -119,9 +128,15 @@ func TestChannelMoments(t *testing.T) {
 			t.Errorf("channel %d: %v %v %v %v, want %v %v %v %v", c, sum[c], square[c], again[c], product[c], s, q, s, p)
 		}
 	}
+	gs.check(t, "sum")
+	gq.check(t, "square")
 }
 
 func TestAccMoments(t *testing.T) {
+	forEach(t, "moments", testAccMoments)
+}
+
+func testAccMoments(t *testing.T) {
 	m, other := NewAccMoments(2), NewAccMoments(2)
 	const limit = math.MaxInt32
 	m.Add([]int32{1, limit, 2, -limit})
@@ -132,6 +147,16 @@ func TestAccMoments(t *testing.T) {
 		if mean != want.mean || variance != want.variance {
 			t.Errorf("channel %d: %v, %v, want %v", c, mean, variance, want)
 		}
+	}
+	r := testRand()
+	for channels := 1; channels <= 20; channels++ {
+		acc := accumulators(r, 5*channels)
+		got, want := NewAccMoments(channels), NewAccMoments(channels)
+		got.Add(acc)
+		addAccumulatorsPortable(want, acc)
+		equalSlices(t, "sum", got.Sum, want.Sum)
+		equalSlices(t, "high", got.High, want.High)
+		equalSlices(t, "low", got.Low, want.Low)
 	}
 	// A variance that float64 sums would lose: 2^30 ± 1 many times over.
 	m.Reset()
@@ -147,4 +172,19 @@ func TestAccMoments(t *testing.T) {
 	if mean, variance := NewAccMoments(1).MeanVariance(0); mean != 0 || variance != 0 {
 		t.Errorf("moments of nothing: %v, %v", mean, variance)
 	}
+}
+
+// Sums that round are added in the same order by every variant.
+func TestMomentsAreTheSameBytes(t *testing.T) {
+	r := testRand()
+	const channels, pixels = 37, 50
+	a, b := normals(r, pixels*channels), normals(r, pixels*channels)
+	want, wantProduct := make([]float64, channels), make([]float64, channels)
+	rowProductsPortable(want, wantProduct, a, channels, b, channels, pixels)
+	forEach(t, "moments", func(t *testing.T) {
+		sum, product := make([]float64, channels), make([]float64, channels)
+		rowProducts(sum, product, a, channels, b, channels, pixels)
+		equalSlices(t, "sum", sum, want)
+		equalSlices(t, "product", product, wantProduct)
+	})
 }

@@ -168,9 +168,7 @@ func (s *IntConv) rowsDepthwise(acc []int32, x []uint8, xl Layout, packed []int8
 				for kw := range s.KW {
 					a := x[xl.At(n, oh*s.StrideH+kh*s.DilH-s.PadTop, ow*s.StrideW+kw*s.DilW-s.PadLeft, 0):][:len(d)]
 					w := packed[(kh*s.KW+kw)*s.C:][:len(d)]
-					for c := range d {
-						d[c] += int32(a[c]^flip) * int32(w[c])
-					}
+					mulAddCodes(d, a, w, flip)
 				}
 			}
 		}

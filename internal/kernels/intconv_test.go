@@ -84,6 +84,18 @@ func randomBytes(r *rand.Rand, n int) []uint8 {
 	return b
 }
 
+func TestIntConvDepthwise(t *testing.T) {
+	forEach(t, "mul add", func(t *testing.T) {
+		r := testRand()
+		for _, shape := range convCases(t) {
+			if shape.Depthwise() {
+				testIntConv(t, r, &IntConv{shape, false}, 0, shape.name())
+				testIntConv(t, r, &IntConv{shape, true}, 3, shape.name()+", signed")
+			}
+		}
+	})
+}
+
 // An integer convolution equals the wide one, which equals its definition.
 func TestIntConv(t *testing.T) {
 	forEach(t, "gemm8", func(t *testing.T) {

@@ -55,7 +55,7 @@ func maxPool[T float32 | uint8](s *PoolShape, y []T, yl Layout, x []T, xl Layout
 	}
 }
 
-func maxTap(d []float32, idx []uint8, x []float32, tap uint8) {
+func maxTapPortable(d []float32, idx []uint8, x []float32, tap uint8) {
 	x = x[:len(d)]
 	for c, v := range x {
 		if v > d[c] || v != v && d[c] == d[c] {
@@ -122,4 +122,6 @@ func clearImage(x []float32, l Layout, n int) {
 	}
 }
 
-func init() { register("max tap", cpu.Portable, func() {}) }
+var maxTap = maxTapPortable
+
+func init() { register("max tap", cpu.Portable, func() { maxTap = maxTapPortable }) }

@@ -13,20 +13,12 @@ import (
 // codes are stored as int8 bit patterns.
 func QuantizeCodes(dst []uint8, x []float32, g *quant.Grid, r quant.Rounding) (bad int) {
 	checkRow("quantize", len(dst), len(x), len(g.Scale))
-	if !plain(g, r) {
-		for i, v := range x {
-			bad += notFinite(v)
-			dst[i] = uint8(g.Quantize(v, i%len(g.Scale), r))
-		}
-		return bad
+	if q, ok := newQuantizer(g, r); ok && len(x) > 0 {
+		return quantizeCodes(dst, x, &q)
 	}
-	q := newQuantizer(g)
-	for i := 0; i < len(x); i += len(g.Scale) {
-		for c, s := range g.Scale {
-			v := x[i+c]
-			bad += notFinite(v)
-			dst[i+c] = uint8(int32(q.round(v, s)) + g.ZeroPoint)
-		}
+	for i, v := range x {
+		bad += notFinite(v)
+		dst[i] = uint8(g.Quantize(v, i%len(g.Scale), r))
 	}
 	return bad
 }
@@ -34,49 +26,86 @@ func QuantizeCodes(dst []uint8, x []float32, g *quant.Grid, r quant.Rounding) (b
 // FakeQuantize sets dst[i] to the dequantized code of x[i] on g. dst may be x.
 func FakeQuantize(dst, x []float32, g *quant.Grid, r quant.Rounding) (bad int) {
 	checkRow("fake quantize", len(dst), len(x), len(g.Scale))
-	if !plain(g, r) {
-		for i, v := range x {
-			bad += notFinite(v)
-			dst[i] = g.FakeQuantize(v, i%len(g.Scale), r)
-		}
-		return bad
+	if q, ok := newQuantizer(g, r); ok && len(x) > 0 {
+		return fakeQuantize(dst, x, &q)
 	}
-	q := newQuantizer(g)
-	for i := 0; i < len(x); i += len(g.Scale) {
-		for c, s := range g.Scale {
+	for i, v := range x {
+		bad += notFinite(v)
+		dst[i] = g.FakeQuantize(v, i%len(g.Scale), r)
+	}
+	return bad
+}
+
+// A quantizer holds what the fast loops need of a grid.
+type quantizer struct {
+	scale      []float32
+	lo, hi     float32 // ends without the zero point
+	z          int32
+	half       float32        // what dequantizing adds to a code: ½ if mid-rise
+	rounding   quant.Rounding // HalfEven, HalfUp or Floor
+	reciprocal int            // 1 multiplies by 1/scale
+}
+
+// newQuantizer returns false if the fast loops do not cover the rounding.
+func newQuantizer(g *quant.Grid, r quant.Rounding) (quantizer, bool) {
+	q := quantizer{scale: g.Scale, lo: float32(g.QMin() - g.ZeroPoint), hi: float32(g.QMax() - g.ZeroPoint), z: g.ZeroPoint, rounding: r}
+	if g.MidRise {
+		q.rounding, q.half = quant.Floor, 0.5
+	}
+	if g.Reciprocal {
+		q.reciprocal = 1
+	}
+	switch q.rounding {
+	case quant.HalfEven, quant.HalfUp, quant.Floor:
+		return q, true
+	}
+	return q, false
+}
+
+// round returns the clamped whole number of steps in x; NaN gives 0. The ends are whole
+// numbers, so that clamping before rounding gives the same.
+func (q *quantizer) round(x, s float32) float32 {
+	v := x / s
+	if q.reciprocal != 0 {
+		v = float32(x * float32(1/s))
+	}
+	if v != v {
+		return 0
+	}
+	v = min(max(v, q.lo), q.hi)
+	if q.rounding == quant.HalfEven {
+		return float32(v+magic) - magic
+	}
+	whole := float32(int32(v))
+	if whole > v {
+		whole--
+	}
+	if q.rounding == quant.HalfUp && v-whole >= 0.5 {
+		whole++
+	}
+	return whole
+}
+
+func quantizeCodesPortable(dst []uint8, x []float32, q *quantizer) (bad int) {
+	for i := 0; i < len(x); i += len(q.scale) {
+		for c, s := range q.scale {
 			v := x[i+c]
 			bad += notFinite(v)
-			dst[i+c] = float32(q.round(v, s)) * s
+			dst[i+c] = uint8(int32(q.round(v, s)) + q.z)
 		}
 	}
 	return bad
 }
 
-// plain reports whether the fast loops cover the grid and the rounding.
-func plain(g *quant.Grid, r quant.Rounding) bool { return r == quant.HalfEven && !g.MidRise }
-
-// A quantizer holds the constants of a mid-tread grid, zero point taken off.
-type quantizer struct {
-	lo, hi     float32
-	reciprocal bool
-}
-
-func newQuantizer(g *quant.Grid) quantizer {
-	return quantizer{float32(g.QMin() - g.ZeroPoint), float32(g.QMax() - g.ZeroPoint), g.Reciprocal}
-}
-
-// round returns the clamped whole number of steps in x; NaN gives 0.
-func (q *quantizer) round(x, s float32) float32 {
-	var v float32
-	if q.reciprocal {
-		v = float32(x * float32(1/s))
-	} else {
-		v = x / s
+func fakeQuantizePortable(dst, x []float32, q *quantizer) (bad int) {
+	for i := 0; i < len(x); i += len(q.scale) {
+		for c, s := range q.scale {
+			v := x[i+c]
+			bad += notFinite(v)
+			dst[i+c] = (q.round(v, s) + q.half) * s
+		}
 	}
-	if v != v {
-		return 0
-	}
-	return float32(min(max(v, q.lo), q.hi)+magic) - magic
+	return bad
 }
 
 func notFinite(v float32) int {
@@ -89,7 +118,12 @@ func notFinite(v float32) int {
 // Dequantize sets dst[i] = (q − z)·s for the codes q of a grid with one scale that is
 // not mid-rise; with signed, codes are int8 bit patterns.
 func Dequantize(dst []float32, codes []uint8, signed bool, z int32, s float32) {
-	codes = codes[:len(dst)]
+	if codes = codes[:len(dst)]; len(dst) > 0 {
+		dequantize(dst, codes, signed, z, s)
+	}
+}
+
+func dequantizePortable(dst []float32, codes []uint8, signed bool, z int32, s float32) {
 	if signed {
 		for i, q := range codes {
 			dst[i] = float32(int32(int8(q))-z) * s
@@ -101,4 +135,14 @@ func Dequantize(dst []float32, codes []uint8, signed bool, z int32, s float32) {
 	}
 }
 
-func init() { register("quantize", cpu.Portable, func() {}) }
+var (
+	quantizeCodes = quantizeCodesPortable
+	fakeQuantize  = fakeQuantizePortable
+	dequantize    = dequantizePortable
+)
+
+func init() {
+	register("quantize", cpu.Portable, func() {
+		quantizeCodes, fakeQuantize, dequantize = quantizeCodesPortable, fakeQuantizePortable, dequantizePortable
+	})
+}

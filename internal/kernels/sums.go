@@ -6,44 +6,43 @@ import "math/bits"
 // n0..n1-1 of x, in float64 and in the order of n, h, w. Squares of float32 are exact
 // in float64.
 func ChannelMoments(sum, square []float64, x []float32, l Layout, n0, n1 int) {
-	sum, square = sum[:l.C], square[:l.C]
-	for n := n0; n < n1; n++ {
-		for h := range l.H {
-			for w := range l.W {
-				for c, v := range x[l.At(n, h, w, 0):][:l.C] {
-					f := float64(v)
-					sum[c] += f
-					square[c] += float64(f * f)
-				}
-			}
-		}
-	}
+	ChannelProducts(sum, square, x, l, x, l, n0, n1)
 }
 
 // ChannelProducts adds Σ a to sum[c] and Σ a·b to product[c] over the pixels of images
 // n0..n1-1 of a and b, in float64 and in the order of n, h, w.
 func ChannelProducts(sum, product []float64, a []float32, al Layout, b []float32, bl Layout, n0, n1 int) {
 	sum, product = sum[:al.C], product[:al.C]
+	if al.W == 0 || al.C == 0 {
+		return
+	}
 	for n := n0; n < n1; n++ {
 		for h := range al.H {
-			for w := range al.W {
-				pa, pb := a[al.At(n, h, w, 0):][:al.C], b[bl.At(n, h, w, 0):][:al.C]
-				for c, v := range pa {
-					sum[c] += float64(v)
-					product[c] += float64(float64(v) * float64(pb[c]))
-				}
-			}
+			ra, rb := a[al.Row(n, h):al.At(n, h, al.W-1, al.C)], b[bl.Row(n, h):bl.At(n, h, al.W-1, al.C)]
+			rowProducts(sum, product, ra, al.SW, rb, bl.SW, al.W)
+		}
+	}
+}
+
+// rowProductsPortable adds a to sum and a·b to product for each of the pixels of a row.
+func rowProductsPortable(sum, product []float64, a []float32, astep int, b []float32, bstep, pixels int) {
+	product = product[:len(sum)]
+	for w := range pixels {
+		pa, pb := a[w*astep:][:len(sum)], b[w*bstep:][:len(sum)]
+		for c, v := range pa {
+			sum[c] += float64(v)
+			product[c] += float64(float64(v) * float64(pb[c]))
 		}
 	}
 }
 
 // AccMoments holds exact sums of the accumulators of each channel and of their
 // squares. As they are integers, neither the order of the additions nor the split over
-// workers can change them.
+// workers can change them. Up to 2^31 accumulators per channel fit.
 type AccMoments struct {
 	Count int64
 	Sum   []int64
-	// The 128-bit sums of the squares.
+	// Sums of the lower and upper 32 bits of the squares: Σ v² = High·2^32 + Low.
 	High, Low []uint64
 }
 
@@ -62,18 +61,24 @@ func (m *AccMoments) Reset() {
 
 // Add takes in a row of accumulators [pixels C].
 func (m *AccMoments) Add(acc []int32) {
+	checkRow("moments", len(acc), len(acc), len(m.Sum))
+	if len(acc) > 0 {
+		addAccumulators(m, acc)
+		m.Count += int64(len(acc) / len(m.Sum))
+	}
+}
+
+func addAccumulatorsPortable(m *AccMoments, acc []int32) {
 	channels := len(m.Sum)
-	checkRow("moments", len(acc), len(acc), channels)
 	high, low := m.High[:channels], m.Low[:channels]
 	for i := 0; i < len(acc); i += channels {
 		for c, v := range acc[i : i+channels] {
 			m.Sum[c] += int64(v)
-			var carry uint64
-			low[c], carry = bits.Add64(low[c], uint64(int64(v)*int64(v)), 0)
-			high[c] += carry
+			square := uint64(int64(v) * int64(v))
+			low[c] += square & (1<<32 - 1)
+			high[c] += square >> 32
 		}
 	}
-	m.Count += int64(len(acc) / channels)
 }
 
 // Merge takes in all that o has taken in.
@@ -81,9 +86,8 @@ func (m *AccMoments) Merge(o *AccMoments) {
 	m.Count += o.Count
 	for c, v := range o.Sum {
 		m.Sum[c] += v
-		var carry uint64
-		m.Low[c], carry = bits.Add64(m.Low[c], o.Low[c], 0)
-		m.High[c] += o.High[c] + carry
+		m.Low[c] += o.Low[c]
+		m.High[c] += o.High[c]
 	}
 }
 
@@ -95,10 +99,12 @@ func (m *AccMoments) MeanVariance(c int) (mean, variance float64) {
 		return 0, 0
 	}
 	n := uint64(m.Count)
-	// N·Σv² in 192 bits. (Σv)² ≤ N·Σv² needs 128.
-	p1, p0 := bits.Mul64(m.Low[c], n)
-	p3, p2 := bits.Mul64(m.High[c], n)
-	p1, carry := bits.Add64(p1, p2, 0)
+	// Σv² in 128 bits, then N·Σv² in 192. (Σv)² ≤ N·Σv² needs 128.
+	low, carry := bits.Add64(m.High[c]<<32, m.Low[c], 0)
+	high := m.High[c]>>32 + carry
+	p1, p0 := bits.Mul64(low, n)
+	p3, p2 := bits.Mul64(high, n)
+	p1, carry = bits.Add64(p1, p2, 0)
 	p3 += carry
 	s := uint64(m.Sum[c])
 	if m.Sum[c] < 0 {

@@ -23,8 +23,11 @@ import (
 )
 
 var kernels = map[string]func(*build.Context){
-	"gemm":  gemm,
-	"gemm8": gemm8,
+	"gemm":        gemm,
+	"gemm8":       gemm8,
+	"elementwise": elementwise,
+	"quantize":    quantize,
+	"moments":     moments,
 }
 
 func main() {

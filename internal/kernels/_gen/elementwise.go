@@ -1,0 +1,122 @@
+package main
+
+import (
+	"github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// Predicates of comparisons, as numbers of VCMPPS and VPCMPD.
+const (
+	less      = 1
+	lessEqual = 2
+	unordered = 3
+	ordered   = 7
+	greater   = 14 // VCMPPS; VPCMPD has 6
+)
+
+// elementwise writes the float loops. Multiply and add are separate, so that the results
+// are those of Go.
+func elementwise(c *build.Context) {
+	k := newRowKernel(c, "reluAVX512", "func(dst, x *float32, n int, limit float32)", "dst = min(max(x, 0), limit)")
+	dst, x := k.walk("dst", 4), k.walk("x", 4)
+	k.broadcast("limit", zmm(1))
+	k.VPXORD(zmm(2), zmm(2), zmm(2))
+	k.rows(nil, k.load("n"), func(mask reg.Register, _ Op) {
+		k.VMOVUPS_Z(at(x), mask, zmm(0))
+		k.VMAXPS(zmm(0), zmm(2), zmm(0)) // the second operand if one is NaN
+		k.VADDPS(zmm(2), zmm(0), zmm(0)) // -0 becomes 0
+		k.VMINPS(zmm(0), zmm(1), zmm(0))
+		k.VMOVUPS(zmm(0), mask, at(dst))
+	})
+	k.RET()
+
+	for _, add := range []bool{false, true} {
+		name, doc := "reluBackwardAVX512", "dx = dy where 0 < y < limit, else 0"
+		if add {
+			name, doc = "reluBackwardAddAVX512", "dx += dy where 0 < y < limit"
+		}
+		k := newRowKernel(c, name, "func(dx, dy, y *float32, n int, limit float32)", doc)
+		dx, dy, y := k.walk("dx", 4), k.walk("dy", 4), k.walk("y", 4)
+		k.broadcast("limit", zmm(1))
+		k.VPXORD(zmm(2), zmm(2), zmm(2))
+		k.rows(nil, k.load("n"), func(mask reg.Register, _ Op) {
+			k.VMOVUPS_Z(at(y), mask, zmm(0))
+			k.VCMPPS(Imm(greater), zmm(2), zmm(0), mask, reg.K3)
+			k.VCMPPS(Imm(less), zmm(1), zmm(0), reg.K3, reg.K3)
+			k.VMOVUPS_Z(at(dy), reg.K3, zmm(3))
+			if add {
+				k.VMOVUPS_Z(at(dx), mask, zmm(4))
+				k.VADDPS(zmm(4), zmm(3), zmm(3))
+			}
+			k.VMOVUPS(zmm(3), mask, at(dx))
+		})
+		k.RET()
+	}
+
+	k = newRowKernel(c, "addAVX512", "func(dst, a, b *float32, n int)", "dst = a + b")
+	dst, a, b := k.walk("dst", 4), k.walk("a", 4), k.walk("b", 4)
+	k.rows(nil, k.load("n"), func(mask reg.Register, _ Op) {
+		k.VMOVUPS_Z(at(a), mask, zmm(0))
+		k.VMOVUPS_Z(at(b), mask, zmm(1))
+		k.VADDPS(zmm(1), zmm(0), zmm(0))
+		k.VMOVUPS(zmm(0), mask, at(dst))
+	})
+	k.RET()
+
+	k = newRowKernel(c, "axpyAVX512", "func(dst, x *float32, n int, alpha float32)", "dst += alpha·x")
+	dst, x = k.walk("dst", 4), k.walk("x", 4)
+	k.broadcast("alpha", zmm(2))
+	k.rows(nil, k.load("n"), func(mask reg.Register, _ Op) {
+		k.VMOVUPS_Z(at(x), mask, zmm(0))
+		k.VMOVUPS_Z(at(dst), mask, zmm(1))
+		k.VMULPS(zmm(2), zmm(0), zmm(0))
+		k.VADDPS(zmm(0), zmm(1), zmm(1))
+		k.VMOVUPS(zmm(1), mask, at(dst))
+	})
+	k.RET()
+
+	k = newRowKernel(c, "mulAddAVX512", "func(dst, a, b *float32, n int)", "dst += a·b")
+	dst, a, b = k.walk("dst", 4), k.walk("a", 4), k.walk("b", 4)
+	k.rows(nil, k.load("n"), func(mask reg.Register, _ Op) {
+		k.VMOVUPS_Z(at(a), mask, zmm(0))
+		k.VMOVUPS_Z(at(b), mask, zmm(1))
+		k.VMOVUPS_Z(at(dst), mask, zmm(2))
+		k.VMULPS(zmm(1), zmm(0), zmm(0))
+		k.VADDPS(zmm(0), zmm(2), zmm(2))
+		k.VMOVUPS(zmm(2), mask, at(dst))
+	})
+	k.RET()
+
+	k = newRowKernel(c, "scaleBiasAVX512", "func(dst, x, scale, bias *float32, pixels, channels int)", "dst = x·scale + bias, per channel")
+	dst, x = k.walk("dst", 4), k.walk("x", 4)
+	scale, bias := k.channels("scale", 4), k.channels("bias", 4)
+	k.rows(k.load("pixels"), k.load("channels"), func(mask reg.Register, _ Op) {
+		k.VMOVUPS_Z(at(x), mask, zmm(0))
+		k.VMOVUPS_Z(at(scale), mask, zmm(1))
+		k.VMOVUPS_Z(at(bias), mask, zmm(2))
+		k.VMULPS(zmm(1), zmm(0), zmm(0))
+		k.VADDPS(zmm(2), zmm(0), zmm(0))
+		k.VMOVUPS(zmm(0), mask, at(dst))
+	})
+	k.RET()
+
+	k = newRowKernel(c, "maxTapAVX512", "func(d *float32, idx *uint8, x *float32, n, tap, noted int)", "d = x and idx = tap where x > d, or x is NaN and d is not; idx is left alone unless noted is -1")
+	d, x := k.walk("d", 4), k.walk("x", 4)
+	idx := k.walk("idx", 1)
+	tap := k.load("tap")
+	k.VPBROADCASTB(tap.(reg.GP).As32(), xmm(3))
+	k.KMOVW(k.load("noted").(reg.GP).As32(), reg.K5)
+	k.rows(nil, k.load("n"), func(mask reg.Register, _ Op) {
+		k.VMOVUPS_Z(at(x), mask, zmm(0))
+		k.VMOVUPS_Z(at(d), mask, zmm(1))
+		k.VCMPPS(Imm(greater), zmm(1), zmm(0), mask, reg.K3)
+		k.VCMPPS(Imm(unordered), zmm(0), zmm(0), mask, reg.K4)
+		k.VCMPPS(Imm(ordered), zmm(1), zmm(1), reg.K4, reg.K4)
+		k.KORW(reg.K3, reg.K4, reg.K3)
+		k.VMOVUPS(zmm(0), reg.K3, at(d))
+		k.KANDW(reg.K3, reg.K5, reg.K3)
+		k.VMOVDQU8(xmm(3), reg.K3, at(idx))
+	})
+	k.RET()
+}
