@@ -1,6 +1,10 @@
 package autograd
 
-import "sort"
+import (
+	"fmt"
+	"math"
+	"sort"
+)
 
 // block is one buffer of a program: its bytes and the time it is alive, in
 // ticks of the schedule. Forward of node i is tick i, Backward of node i of F
@@ -73,7 +77,26 @@ func (d *draft) readsIn(i int) bool {
 	return d.grad && i < len(d.spec.ReadsIn) && d.spec.ReadsIn[i]
 }
 
-func makePlan(ds []*draft) *plan {
+// maxArena bounds the memory of a program: 1 TiB, or a quarter of the address
+// space.
+const maxArena = min(1<<40, math.MaxInt/2)
+
+// checkSize returns an error for a value that is too large for any arena.
+func checkSize(name string, t Type, b Border) error {
+	n := float64(t.DType.Size())
+	for _, e := range t.Shape {
+		n *= float64(e)
+	}
+	if c, h, w := t.CHW(); !t.Plain && h*w*c > 0 {
+		n *= (1 + float64(b.Top+b.Bottom)/float64(h)) * (1 + float64(b.Left+b.Right)/float64(w))
+	}
+	if n > maxArena {
+		return &NodeError{Node: name, In: []Type{t}, Err: errTooLarge, kind: ErrShape}
+	}
+	return nil
+}
+
+func makePlan(ds []*draft) (*plan, error) {
 	f := len(ds)
 	back := func(i int) int { return 2*f - 1 - i }
 	p := &plan{value: make([]*block, f), grad: make([]*block, f), saved: make([][]*block, f),
@@ -83,6 +106,11 @@ func makePlan(ds []*draft) *plan {
 			if k < len(d.spec.Border) {
 				p.border[j] = p.border[j].Max(d.spec.Border[k])
 			}
+		}
+	}
+	for i, d := range ds {
+		if err := checkSize(d.node.name, d.spec.Out, p.border[i].Max(d.spec.GradBorder)); err != nil {
+			return nil, err
 		}
 	}
 	consumers := make([]int, f)
@@ -179,8 +207,17 @@ func makePlan(ds []*draft) *plan {
 			}
 		}
 	}
-	p.size = place(p.all)
-	return p
+	sum := int64(p.scratch)
+	for _, b := range p.all {
+		sum += int64(b.bytes)
+	}
+	if sum <= math.MaxInt {
+		p.size = place(p.all)
+	}
+	if sum > math.MaxInt || p.size+p.scratch > maxArena {
+		return nil, fmt.Errorf("%w: the program needs %d bytes of memory: make the batch smaller", ErrGraph, sum)
+	}
+	return p, nil
 }
 
 // sharesWith returns the operand whose memory node d may take over.

@@ -78,7 +78,10 @@ func (g *Graph) Compile(opt CompileOptions) (*Program, error) {
 	if err := p.draft(); err != nil {
 		return nil, err
 	}
-	p.plan = makePlan(p.drafts)
+	var err error
+	if p.plan, err = makePlan(p.drafts); err != nil {
+		return nil, err
+	}
 	p.bind()
 	p.states = g.States()
 	return p, nil

@@ -192,10 +192,21 @@ func (e *Edit) Param(name string, role Role, init Initializer, shape ...int) *No
 // Leaf adds a node for an existing parameter; see [Graph.Leaf].
 func (e *Edit) Leaf(p *Param) *Node { return e.g.Leaf(p) }
 
+// owns reports whether every node belongs to the graph, and makes it an error
+// if one does not.
+func (e *Edit) owns(what string, ns ...*Node) bool {
+	for _, n := range ns {
+		if n == nil || n.graph != e.g {
+			e.g.Fail(fmt.Errorf("%w: %s: a node is nil or of another graph", ErrGraph, what))
+		}
+	}
+	return e.g.err == nil
+}
+
 // Replace makes every reader of old, and every output that is old, use new.
 // New itself may read old.
 func (e *Edit) Replace(old, new *Node) {
-	if e.g.err != nil {
+	if !e.owns("replace", old, new) {
 		return
 	}
 	for _, n := range e.g.nodes {
@@ -217,6 +228,9 @@ func (e *Edit) Replace(old, new *Node) {
 
 // SetInput makes n read to as its operand i.
 func (e *Edit) SetInput(n *Node, i int, to *Node) {
+	if !e.owns("set input", n, to) {
+		return
+	}
 	if i < 0 || i >= len(n.in) {
 		e.g.Fail(fmt.Errorf("%w: node %q has no operand %d", ErrGraph, n.name, i))
 		return
@@ -226,6 +240,13 @@ func (e *Edit) SetInput(n *Node, i int, to *Node) {
 
 // SetOp gives n another operation and operands and keeps its name and readers.
 func (e *Edit) SetOp(n *Node, op Op, in ...*Node) {
+	if !e.owns("set operation", append([]*Node{n}, in...)...) {
+		return
+	}
+	if op == nil {
+		e.g.Fail(fmt.Errorf("%w: node %q has no operation", ErrGraph, n.name))
+		return
+	}
 	n.op, n.in, n.param = op, append([]*Node(nil), in...), nil
 }
 
@@ -241,6 +262,9 @@ func (e *Edit) InsertAfter(n *Node, name string, op Op, more ...*Node) *Node {
 
 // InsertBefore puts op on the edge into operand i of n.
 func (e *Edit) InsertBefore(n *Node, i int, name string, op Op, more ...*Node) *Node {
+	if !e.owns("insert before", n) {
+		return e.g.inert(name)
+	}
 	if i < 0 || i >= len(n.in) {
 		e.g.Fail(fmt.Errorf("%w: node %q has no operand %d", ErrGraph, n.name, i))
 		return e.g.inert(name)
@@ -256,6 +280,9 @@ func (e *Edit) InsertBefore(n *Node, i int, name string, op Op, more ...*Node) *
 // that of the first node of the chain: every reader of last reads op(in...).
 func (e *Edit) Fuse(last *Node, name string, op Op, in ...*Node) {
 	e.SetOp(last, op, in...)
+	if e.g.err != nil {
+		return
+	}
 	if old := e.g.byName[name]; old != nil && old != last {
 		e.Rename(old, name+"~")
 	}
@@ -265,10 +292,24 @@ func (e *Edit) Fuse(last *Node, name string, op Op, in ...*Node) {
 }
 
 // Tag leaves a remark on n for later rewrites and for dumps.
-func (e *Edit) Tag(n *Node, key, value string) { n.tag(key, value) }
+func (e *Edit) Tag(n *Node, key, value string) {
+	if e.owns("tag", n) {
+		n.tag(key, value)
+	}
+}
 
 // Rename gives n another name.
 func (e *Edit) Rename(n *Node, name string) {
+	if !e.owns("rename", n) {
+		return
+	}
+	if name == "" {
+		e.g.Fail(fmt.Errorf("%w: a node has no name", ErrGraph))
+		return
+	}
+	if n.name == name {
+		return
+	}
 	if e.g.byName[name] != nil {
 		e.g.Fail(fmt.Errorf("%w: two nodes are named %q", ErrGraph, name))
 		return
