@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"github.com/bitgrad/bitgrad/internal/kernels"
 )
 
 // BatchNormAttrs are the constants of a batch normalization.
@@ -140,12 +142,12 @@ type batchNorm struct {
 	stats          *moments
 	sums           *moments
 	mean, inv      []float64 // μ and 1/σ of this step
-	// y = (x − center)·scale + shift and dx = dy·a + (x − center)·b + c, where
-	// center is μ rounded; shift and c hold what rounding it lost.
-	center, scale, shift []float32
-	a, b, c              []float32
-	forward              *rowLoop
-	backward             *rowLoop
+	scale, shift   []float32 // y = x·scale + shift
+	a, b, c        []float32 // dx = dy·a + x·b + c
+	zero           []float32
+	forward        *rowLoop
+	backward       *rowLoop
+	row            []float32 // one per worker
 }
 
 // Bind implements [Op].
@@ -156,7 +158,7 @@ func (o BatchNormOp) Bind(b *Binding) Step {
 	l := s.y.L
 	s.n = l.N * l.H * l.W
 	s.mean, s.inv = make([]float64, l.C), make([]float64, l.C)
-	s.center, s.scale, s.shift = make([]float32, l.C), make([]float32, l.C), make([]float32, l.C)
+	s.scale, s.shift = make([]float32, l.C), make([]float32, l.C)
 	s.forward = overRows(s.y, s.normalize)
 	if s.batch {
 		s.stats = newMoments(s.x.View, s.x.View)
@@ -169,7 +171,10 @@ func (o BatchNormOp) Bind(b *Binding) Step {
 	}
 	if !s.dx.Empty() {
 		s.a, s.b, s.c = make([]float32, l.C), make([]float32, l.C), make([]float32, l.C)
-		s.backward = overRows(s.dx, s.gradient)
+		s.zero = make([]float32, l.C)
+		s.row = make([]float32, b.Workers*l.W*l.C)
+		s.backward = overRows(s.dx, nil)
+		s.backward.fn = s.gradient
 	}
 	return s
 }
@@ -188,8 +193,7 @@ func (s *batchNorm) Forward(c *Context) {
 	}
 	for i, inv := range s.inv {
 		scale := float64(s.gamma.F32[i]) * inv
-		s.center[i], s.scale[i] = float32(s.mean[i]), float32(scale)
-		s.shift[i] = float32(float64(s.beta.F32[i]) - s.lost(i)*scale)
+		s.scale[i], s.shift[i] = float32(scale), float32(float64(s.beta.F32[i])-s.mean[i]*scale)
 	}
 	s.forward.run(c)
 }
@@ -207,24 +211,9 @@ func (s *batchNorm) follow() {
 	}
 }
 
-// lost returns μ minus its rounded value.
-func (s *batchNorm) lost(i int) float64 { return s.mean[i] - float64(s.center[i]) }
-
 func (s *batchNorm) normalize(_, r0, r1 int) {
-	ch := len(s.scale)
 	for r := r0; r < r1; r++ {
-		for y, x := s.y.f32Row(r), s.x.f32Row(r); len(y) > 0; y, x = y[ch:], x[ch:] {
-			s.pixel(y[:ch], x[:ch])
-		}
-	}
-}
-
-// pixel normalizes one pixel.
-func (s *batchNorm) pixel(y, x []float32) {
-	center, scale, shift := s.center[:len(y)], s.scale[:len(y)], s.shift[:len(y)]
-	x = x[:len(y)]
-	for i := range y {
-		y[i] = float32((x[i]-center[i])*scale[i]) + shift[i]
+		kernels.ScaleBias(s.y.f32Row(r), s.x.f32Row(r), s.scale, s.shift)
 	}
 }
 
@@ -253,48 +242,28 @@ func (s *batchNorm) Backward(c *Context) {
 		s.a[i] = float32(a)
 		if s.batch {
 			b := -a * inv * s.sums.AB[i] / float64(s.n)
-			s.b[i], s.c[i] = float32(b), float32(-b*s.lost(i)-a*s.sums.A[i]/float64(s.n))
+			s.b[i], s.c[i] = float32(b), float32(-b*s.mean[i]-a*s.sums.A[i]/float64(s.n))
 		}
 	}
 	s.backward.run(c)
 }
 
-func (s *batchNorm) gradient(_, r0, r1 int) {
-	ch := len(s.a)
-	for r := r0; r < r1; r++ {
-		dx, dy, x := s.dx.f32Row(r), s.dy.f32Row(r), s.x.f32Row(r)
-		for ; len(dx) > 0; dx, dy, x = dx[ch:], dy[ch:], x[ch:] {
-			if s.batch {
-				s.batchPixel(dx[:ch], dy[:ch], x[:ch])
-			} else {
-				s.movingPixel(dx[:ch], dy[:ch])
-			}
-		}
-	}
-}
-
-// batchPixel computes the gradient of one pixel with statistics of the batch.
-func (s *batchNorm) batchPixel(dx, dy, x []float32) {
-	a, b, c, center := s.a[:len(dx)], s.b[:len(dx)], s.c[:len(dx)], s.center[:len(dx)]
-	dy, x = dy[:len(dx)], x[:len(dx)]
-	for i := range dx {
-		v := float32(dy[i]*a[i]) + (float32((x[i]-center[i])*b[i]) + c[i])
+// gradient computes a block of rows of dx = dy·a + (x·b + c).
+func (s *batchNorm) gradient(worker, block int) {
+	_, length := s.dx.Rows()
+	row := s.row[worker*length : (worker+1)*length]
+	l := s.backward
+	for r := block * l.per; r < min((block+1)*l.per, l.rows); r++ {
+		dx, dy := s.dx.f32Row(r), s.dy.f32Row(r)
 		if s.dx.Add {
-			v += dx[i]
+			kernels.ScaleBias(row, dy, s.a, s.zero)
+			kernels.Add(dx, dx, row)
+		} else {
+			kernels.ScaleBias(dx, dy, s.a, s.zero)
 		}
-		dx[i] = v
-	}
-}
-
-// movingPixel computes the gradient of one pixel with moving statistics.
-func (s *batchNorm) movingPixel(dx, dy []float32) {
-	a := s.a[:len(dx)]
-	dy = dy[:len(dx)]
-	for i := range dx {
-		v := float32(dy[i] * a[i])
-		if s.dx.Add {
-			v += dx[i]
+		if s.batch {
+			kernels.ScaleBias(row, s.x.f32Row(r), s.b, s.c)
+			kernels.Add(dx, dx, row)
 		}
-		dx[i] = v
 	}
 }

@@ -1,6 +1,11 @@
 package autograd
 
-import "errors"
+import (
+	"errors"
+	"slices"
+
+	"github.com/bitgrad/bitgrad/internal/kernels"
+)
 
 // BiasAdd adds a number to every channel: y[n c h w] = x[n c h w] + b[c] for x
 // [N C H W] or [N C] and b [C].
@@ -46,6 +51,7 @@ type biasAdd struct {
 	y        View
 	dx, dy   View
 	db       *channelSums
+	ones     []float32
 	forward  *rowLoop
 	backward *rowLoop
 }
@@ -54,6 +60,7 @@ type biasAdd struct {
 func (BiasAddOp) Bind(b *Binding) Step {
 	s := &biasAdd{y: b.Out, dx: b.GradIn[0], dy: b.GradOut, db: newChannelSums(b.GradIn[1], b.GradOut)}
 	s.x, s.b = b.floatsOf(0, Border{}), b.floatsOf(1, Border{})
+	s.ones = slices.Repeat([]float32{1}, s.y.L.C)
 	s.forward = overRows(s.y, s.addRows)
 	if !s.dx.Empty() {
 		s.backward = overRows(s.dx, s.passRows)
@@ -68,15 +75,8 @@ func (s *biasAdd) Forward(c *Context) {
 }
 
 func (s *biasAdd) addRows(_, r0, r1 int) {
-	b := s.b.F32
 	for r := r0; r < r1; r++ {
-		x, y := s.x.f32Row(r), s.y.f32Row(r)
-		for ; len(x) > 0; x, y = x[len(b):], y[len(b):] {
-			px, py := x[:len(b)], y[:len(b)]
-			for i, v := range b {
-				py[i] = px[i] + v
-			}
-		}
+		kernels.ScaleBias(s.y.f32Row(r), s.x.f32Row(r), s.ones, s.b.F32)
 	}
 }
 

@@ -50,8 +50,8 @@ func (c *chunks) sumBlock(_, b int) {
 	}
 }
 
-// moments computes sums over the batch, the rows and the columns, per channel
-// and in float64: of a, and of a·b where b is given.
+// moments computes the sums of a and of a·b over the batch, the rows and the
+// columns, per channel and in float64.
 type moments struct {
 	a, b View
 	n    int // parts
@@ -61,18 +61,13 @@ type moments struct {
 	each  func(worker, i int)
 }
 
-// newMoments binds the sums of a and, unless b is empty, of a·b. Both have the
-// same shape; they may be the same view.
+// newMoments binds the sums of a and of a·b, which have the same shape and may be
+// the same view.
 func newMoments(a, b View) *moments {
 	c := a.L.C
 	rows, length := a.Rows()
-	m := &moments{a: a, b: b, n: max(1, min(a.L.N, 64, rows*length/2048)), A: make([]float64, c)}
-	width := c
-	if !b.Empty() {
-		m.AB = make([]float64, c)
-		width = 2 * c
-	}
-	m.part = make([]float64, m.n*width)
+	m := &moments{a: a, b: b, n: max(1, min(a.L.N, 64, rows*length/2048)), A: make([]float64, c), AB: make([]float64, c)}
+	m.part = make([]float64, m.n*2*c)
 	m.each = m.compute
 	return m
 }
@@ -80,37 +75,28 @@ func newMoments(a, b View) *moments {
 func (m *moments) run(c *Context) {
 	c.Pool.Run(m.n, m.each)
 	ch := len(m.A)
-	width := len(m.part) / m.n
 	for step := 1; step < m.n; step *= 2 {
 		for i := 0; i+step < m.n; i += 2 * step {
-			dst, src := m.part[i*width:(i+1)*width], m.part[(i+step)*width:][:width]
+			dst, src := m.sums(i), m.sums(i+step)
 			for k := range dst {
 				dst[k] += src[k]
 			}
 		}
 	}
 	copy(m.A, m.part[:ch])
-	copy(m.AB, m.part[ch:width])
+	copy(m.AB, m.part[ch:2*ch])
+}
+
+// sums returns the memory of part i.
+func (m *moments) sums(i int) []float64 {
+	width := 2 * len(m.A)
+	return m.part[i*width : (i+1)*width]
 }
 
 func (m *moments) compute(_, i int) {
-	ch := len(m.A)
-	width := len(m.part) / m.n
-	sums := m.part[i*width : (i+1)*width]
-	clear(sums)
-	n0, n1 := i*m.a.L.N/m.n, (i+1)*m.a.L.N/m.n
-	if m.AB != nil {
-		kernels.ChannelProducts(sums[:ch], sums[ch:], m.a.F32, m.a.L, m.b.F32, m.b.L, n0, n1)
-		return
-	}
-	_, length := m.a.Rows()
-	for r := n0 * m.a.L.H; r < n1*m.a.L.H; r++ {
-		for row := m.a.F32[m.a.Row(r):][:length]; len(row) > 0; row = row[ch:] {
-			for k, v := range row[:ch] {
-				sums[k] += float64(v)
-			}
-		}
-	}
+	s, ch := m.sums(i), len(m.A)
+	clear(s)
+	kernels.ChannelProducts(s[:ch], s[ch:], m.a.F32, m.a.L, m.b.F32, m.b.L, i*m.a.L.N/m.n, (i+1)*m.a.L.N/m.n)
 }
 
 // channelSums writes the gradient of a vector that is added to every pixel.
@@ -124,7 +110,7 @@ func newChannelSums(dst, dy View) *channelSums {
 	if dst.Empty() {
 		return nil
 	}
-	return &channelSums{dst, newMoments(dy, View{})}
+	return &channelSums{dst, newMoments(dy, dy)}
 }
 
 func (s *channelSums) run(c *Context) {
