@@ -40,8 +40,23 @@ func forEach(t *testing.T, kernel string, f func(t *testing.T)) {
 // restore switches a kernel back to its best variant for the level.
 func restore(kernel string) {
 	for _, v := range variants {
-		if v.kernel == kernel && v.needs <= cpu.Level() {
+		if v.kernel == kernel && v.needs == chosen[kernel] {
 			v.use()
+		}
+	}
+}
+
+// Whatever the order of the files, each kernel begins with its best variant.
+func TestBestVariantIsChosen(t *testing.T) {
+	best := map[string]cpu.ISA{}
+	for _, v := range variants {
+		if v.needs <= cpu.Level() {
+			best[v.kernel] = max(best[v.kernel], v.needs)
+		}
+	}
+	for kernel, want := range best {
+		if got := chosen[kernel]; got != want {
+			t.Errorf("%s uses %v, want %v", kernel, got, want)
 		}
 	}
 }

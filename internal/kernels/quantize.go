@@ -73,17 +73,14 @@ func (q *quantizer) round(x, s float32) float32 {
 		return 0
 	}
 	v = min(max(v, q.lo), q.hi)
-	if q.rounding == quant.HalfEven {
-		return float32(v+magic) - magic
+	even := float32(v+magic) - magic
+	switch {
+	case q.rounding == quant.HalfUp && v-even >= 0.5: // a tie that went down
+		even++
+	case q.rounding == quant.Floor && even > v:
+		even--
 	}
-	whole := float32(int32(v))
-	if whole > v {
-		whole--
-	}
-	if q.rounding == quant.HalfUp && v-whole >= 0.5 {
-		whole++
-	}
-	return whole
+	return even
 }
 
 func quantizeCodesPortable(dst []uint8, x []float32, q *quantizer) (bad int) {
