@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -284,12 +285,45 @@ func FuzzDecode(f *testing.F) {
 		if err := m.Encode(&again); err != nil {
 			t.Fatalf("a model that was read is not written: %v", err)
 		}
+		for _, n := range m.Nodes {
+			if n.Out.Len() > 1000 {
+				return
+			}
+		}
+		if _, pixels := m.Input().Op.(*Input); pixels {
+			if err := compare(m, make([]uint8, m.Input().Out.Len()), 1); err != nil {
+				t.Fatal(err)
+			}
+		}
 	})
+}
+
+// TestReadingIsBounded reads documents that claim large tensors: memory must follow the
+// size of the file.
+func TestReadingIsBounded(t *testing.T) {
+	for i, doc := range corpus {
+		sealed := must(files.Seal(map[string]string{"format": fileFormat, "version": fileVersion, "model": doc}, nil))
+		var b bytes.Buffer
+		if err := files.WriteSafetensors(&b, nil, sealed); err != nil {
+			t.Fatal(err)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := Decode(b.Bytes())
+		runtime.ReadMemStats(&after)
+		if err == nil {
+			t.Errorf("document %d was accepted", i)
+		}
+		if used := after.TotalAlloc - before.TotalAlloc; used > 1<<20 {
+			t.Errorf("document %d, %d bytes: %d bytes allocated", i, b.Len(), used)
+		}
+	}
 }
 
 // corpus holds documents that each claim something a reader must not believe.
 var corpus = []string{
 	`{"name":"x","output":0,"nodes":[]}`,
 	`{"name":"x","output":0,"nodes":[{"name":"i","op":"input","shape":[268435456,1,1],"grid":{"bits":8,"signed":true,"scale":1},"attrs":{"rounding":"half-even"}}]}`,
+	`{"name":"x","output":0,"nodes":[{"name":"i","op":"input","shape":[1,16384,16384],"grid":{"bits":8,"signed":true,"scale":1},"attrs":{"rounding":"half-even"}}]}`,
 	`{"name":"x","output":0,"nodes":[{"name":"i","op":"reshape","shape":[1,1,1],"grid":{"bits":-5,"signed":true,"scale":1},"attrs":{}}]}`,
 }

@@ -140,6 +140,15 @@ func TestOpsByHand(t *testing.T) {
 			},
 			want: []int64{-5, -3},
 		}, {
+			// Accumulators move as codes do.
+			name: "max pool of accumulators", c: 1, h: 1, w: 4, grid: uint8s, codes: []int{1, 200, 3, 100},
+			build: func(b *Builder, x Ref) Ref {
+				x = b.Conv("acc", x, Conv{O: 1, KH: 1, KW: 1, Weight: []int32{-100}, WeightGrid: int8s})
+				x = b.MaxPool("pool", x, MaxPool{KH: 1, KW: 2, StrideH: 1, StrideW: 2, OH: 1, OW: 2})
+				return b.Pad("y", x, Pad{Before: 1})
+			},
+			want: []int64{0, 0, -100, -300},
+		}, {
 			// Sums 6, 6+7, 7: divisors 1, 2, 1 in the image.
 			name: "average without pads", c: 1, h: 1, w: 2, grid: uint8s, codes: []int{6, 7},
 			build: func(b *Builder, x Ref) Ref {

@@ -83,8 +83,12 @@ func (g *maker) sums(x Node, o, per int, shift bool, rule quant.Rule, logits boo
 		}
 		w = append(w, int32(q))
 	}
+	most := 2000
+	if g.int(0, 5, "large biases") == 0 {
+		most = 1 << 29 // sums that float32 rounds
+	}
 	for range o {
-		bias = append(bias, int64(g.int(-2000, 2000, "bias")))
+		bias = append(bias, int64(g.int(-most, most, "bias")))
 	}
 	if logits {
 		return w, wg, bias, nil, y
