@@ -25,7 +25,7 @@ func poolCases(t *testing.T) []PoolShape {
 }
 
 func TestMaxPool(t *testing.T) {
-	forEach(t, "max tap", func(t *testing.T) {
+	forEach(t, "max window", func(t *testing.T) {
 		r := testRand()
 		for _, s := range poolCases(t) {
 			name := fmt.Sprintf("%+v", s)
@@ -84,7 +84,7 @@ func TestMaxPool(t *testing.T) {
 }
 
 func TestMaxPoolNaN(t *testing.T) {
-	forEach(t, "max tap", func(t *testing.T) {
+	forEach(t, "max window", func(t *testing.T) {
 		s := PoolShape{C: 1, KH: 1, KW: 3, H: 1, W: 3}
 		if err := s.Complete(); err != nil {
 			t.Fatal(err)

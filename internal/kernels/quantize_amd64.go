@@ -3,8 +3,6 @@
 package kernels
 
 import (
-	"unsafe"
-
 	"github.com/bitgrad/bitgrad/internal/cpu"
 	"github.com/bitgrad/bitgrad/quant"
 )
@@ -48,15 +46,11 @@ func dequantizeAVX512(dst *float32, codes *uint8, n int, z int32, s float32)
 //go:noescape
 func dequantizeSignedAVX512(dst *float32, codes *uint8, n int, z int32, s float32)
 
-//go:noescape
-func maxTapAVX512(d *float32, idx *uint8, x *float32, n, tap, noted int)
-
 func init() {
 	register("requantize shift", cpu.AVX512, func() { requantizeShift = requantizeShiftWide })
 	register("requantize float", cpu.AVX512, func() { requantizeFloat = requantizeFloatWide })
 	register("pass bits", cpu.AVX512, func() { passBits, selectBits = passBitsWide, selectBitsWide })
 	register("quantize", cpu.AVX512, func() { quantizeCodes, fakeQuantize, dequantize = quantizeCodesWide, fakeQuantizeWide, dequantizeWide })
-	register("max tap", cpu.AVX512, func() { maxTap = maxTapWide })
 }
 
 // A kernel with parameters per channel takes rows of channels. With one parameter for all,
@@ -178,17 +172,4 @@ func dequantizeWide(dst []float32, codes []uint8, signed bool, z int32, s float3
 	} else {
 		dequantizeAVX512(&dst[0], &codes[0], len(dst), z, s)
 	}
-}
-
-func maxTapWide(d []float32, idx []uint8, x []float32, tap uint8) {
-	if len(d) == 0 {
-		return
-	}
-	x = x[:len(d)]
-	if idx == nil {
-		maxTapAVX512(&d[0], (*uint8)(unsafe.Pointer(&d[0])), &x[0], len(d), int(tap), 0)
-		return
-	}
-	idx = idx[:len(d)]
-	maxTapAVX512(&d[0], &idx[0], &x[0], len(d), int(tap), -1)
 }

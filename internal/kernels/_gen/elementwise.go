@@ -100,23 +100,4 @@ func elementwise(c *build.Context) {
 		k.VMOVUPS(zmm(0), mask, at(dst))
 	})
 	k.RET()
-
-	k = newRowKernel(c, "maxTapAVX512", "func(d *float32, idx *uint8, x *float32, n, tap, noted int)", "d = x and idx = tap where x > d, or x is NaN and d is not; idx is left alone unless noted is -1")
-	d, x := k.walk("d", 4), k.walk("x", 4)
-	idx := k.walk("idx", 1)
-	tap := k.load("tap")
-	k.VPBROADCASTB(tap.(reg.GP).As32(), xmm(3))
-	k.KMOVW(k.load("noted").(reg.GP).As32(), reg.K5)
-	k.rows(nil, k.load("n"), func(mask reg.Register, _ Op) {
-		k.VMOVUPS_Z(at(x), mask, zmm(0))
-		k.VMOVUPS_Z(at(d), mask, zmm(1))
-		k.VCMPPS(Imm(greater), zmm(1), zmm(0), mask, reg.K3)
-		k.VCMPPS(Imm(unordered), zmm(0), zmm(0), mask, reg.K4)
-		k.VCMPPS(Imm(ordered), zmm(1), zmm(1), reg.K4, reg.K4)
-		k.KORW(reg.K3, reg.K4, reg.K3)
-		k.VMOVUPS(zmm(0), reg.K3, at(d))
-		k.KANDW(reg.K3, reg.K5, reg.K3)
-		k.VMOVDQU8(xmm(3), reg.K3, at(idx))
-	})
-	k.RET()
 }

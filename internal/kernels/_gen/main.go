@@ -28,6 +28,7 @@ var kernels = map[string]func(*build.Context){
 	"elementwise": elementwise,
 	"quantize":    quantize,
 	"moments":     moments,
+	"pool":        pool,
 }
 
 func main() {
