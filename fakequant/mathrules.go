@@ -36,11 +36,10 @@ func newMathRule(o IntMathOp, b *autograd.Binding, n int) mathRule {
 		s, _ := op.Shape(b.In[0].Type)
 		return &averageRule{ruleBase: base, kh: s.KH, kw: s.KW, sh: s.StrideH, sw: s.StrideW, top: s.PadTop, left: s.PadLeft,
 			bottom: s.PadBottom, right: s.PadRight, countPad: op.CountPad}
-	case autograd.GlobalMeanOp:
+	default: // a mean over the image: lowersAs admits nothing else
 		l := b.In[0].L
 		return &averageRule{ruleBase: base, kh: l.H, kw: l.W, sh: 1, sw: 1}
 	}
-	panic("fakequant: " + o.Float.Name() + " has no rule on codes")
 }
 
 // ruleBase is what all rules share. A rule that cannot be built for the grids of

@@ -24,15 +24,15 @@ const smallGamma = 1.0 / (1 << 10)
 //	dβ = Σdy,  dγ = sign(γ)·Σdy·x̂,  dp = A·(dy − mean(dy) − x̂·mean(dy·x̂));
 //	in a kept channel dp = dy and db′ = Σdy.
 type batchPhase struct {
-	n       *Norm
-	count   int // elements per channel
-	a, b    []float64
-	mean    []float64
-	inv     []float64 // 1/√(v+ε′)
-	kept    []bool
-	sign    []float64
-	dp0     []float64 // mean(dy)
-	dp1     []float64 // mean(dy·x̂)
+	n     *Norm
+	count int // elements per channel
+	a, b  []float64
+	mean  []float64
+	inv   []float64 // 1/√(v+ε′)
+	kept  []bool
+	sign  []float64
+	dp0   []float64 // mean(dy)
+	dp1   []float64 // mean(dy·x̂)
 }
 
 func newBatchPhase(n *Norm, channels, count int) *batchPhase {

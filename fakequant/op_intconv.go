@@ -77,6 +77,9 @@ func (o IntConvOp) count() int {
 func (o IntConvOp) geometry(in []autograd.Type) (s kernels.ConvShape, linear bool, err error) {
 	if c, ok := o.Conv.(autograd.Conv2DOp); ok {
 		s, err = c.Shape(in[0], in[1])
+		// Shape drops strides that a single position makes meaningless; the
+		// integer model counts its positions itself.
+		s.StrideH, s.StrideW = max(c.StrideH, 1), max(c.StrideW, 1)
 		return s, false, err
 	}
 	s = kernels.ConvShape{C: in[1].Shape[1], O: in[1].Shape[0], KH: 1, KW: 1, H: 1, W: 1}
@@ -109,11 +112,7 @@ func (o IntConvOp) Infer(env autograd.Env, in []autograd.Type) (autograd.Spec, e
 	spec.ReadsIn = append([]bool{true, true}, make([]bool, len(in)-2)...)
 	spec.NoGrad = nil
 	if o.Norm != nil {
-		spec.NoGrad = make([]bool, len(in))
-		spec.NoGrad[5] = o.HasOwn
-		if !o.HasOwn {
-			spec.NoGrad = nil
-		}
+		spec.NoGrad = []bool{false, false, false, false, false, o.HasOwn}
 	}
 	spec.InPlace = false
 	spec.Out = spec.Out.Floats()
@@ -130,8 +129,8 @@ func (o IntConvOp) Infer(env autograd.Env, in []autograd.Type) (autograd.Spec, e
 	case o.Norm != nil:
 		spec.Saved = append(spec.Saved, autograd.Buffer{DType: autograd.Int32, Len: elements})
 	case o.Out != nil && env.Mode.Training():
-		per := (shape.OH*shape.OW*shape.O + 7) / 8
-		spec.Saved = append(spec.Saved, autograd.Buffer{DType: autograd.Uint8, Len: batch * per})
+		rows := batch * shape.OH
+		spec.Saved = append(spec.Saved, autograd.Buffer{DType: autograd.Uint8, Len: rows * kernels.BitBytes(shape.OW*shape.O)})
 	}
 	if o.Out != nil {
 		spec.Note = fmt.Sprintf("%s → %s", spec.Note, o.Out.Format)
@@ -263,7 +262,7 @@ func (s *intConvStep) load() {
 	// The driver refuses nothing here: widths were settled when it was made.
 	_ = s.driver.SetWeights(s.levels, x.Grid.ZeroPoint)
 	for c := range s.accScale {
-		s.accScale[c] = float32(float64(x.Grid.ScaleAt(0)) * float64(w.Grid.ScaleAt(c)))
+		s.accScale[c] = accScale(x.Grid, w.Grid, c)
 	}
 	clear(s.bias)
 	s.overflow = false

@@ -12,14 +12,14 @@ import (
 // saturated elements. The second sum is not over activations: v·s = conv(x̂,ŵ)+b̂
 // is linear in ŵ and b̂, so Σ dz·v·s = ⟨dŵ,ŵ⟩ + ⟨db,b̂⟩.
 type intBackward struct {
-	s      *intConvStep
-	inner  autograd.Step
-	dw, db autograd.View
-	parts  []float64
-	rows   int
-	mask   func(worker, r int)
-	bits   []uint8
-	perImg int
+	s        *intConvStep
+	inner    autograd.Step
+	dw, db   autograd.View
+	parts    []float64
+	rows     int
+	mask     func(worker, r int)
+	bits     []uint8
+	rowBytes int
 }
 
 func (s *intConvStep) bindBackward() {
@@ -27,7 +27,7 @@ func (s *intConvStep) bindBackward() {
 	if b.GradOut.Empty() {
 		return
 	}
-	k := &intBackward{s: s, perImg: (s.shape.OH*s.shape.OW*s.shape.O + 7) / 8}
+	k := &intBackward{s: s, rowBytes: s.driver.PassRow()}
 	inner := *b
 	n := o.operandsOfConv()
 	inner.In, inner.GradIn = b.In[:n], append([]autograd.View(nil), b.GradIn[:n]...)
@@ -127,13 +127,11 @@ func (k *intBackward) maskRow(_, r int) {
 	at := y.Row(r)
 	g := y.Grid
 	z, lo, hi := g.ZeroPoint, g.QMin(), g.QMax()
-	image, row := r/dy.L.H, r%dy.L.H
-	bits := k.bits[image*k.perImg : (image+1)*k.perImg]
-	bit := row * n
+	bits := k.bits[r*k.rowBytes : (r+1)*k.rowBytes]
 	sum := 0.0
 	for i := range d {
 		q := y.Code(at + i)
-		if bits[(bit+i)>>3]>>uint((bit+i)&7)&1 != 0 {
+		if bits[i>>3]>>uint(i&7)&1 != 0 {
 			sum += float64(d[i]) * float64(q-z)
 			continue
 		}

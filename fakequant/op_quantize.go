@@ -48,7 +48,7 @@ func (o QuantizeOp) Infer(env autograd.Env, in []autograd.Type) (autograd.Spec, 
 	}
 	out := in[0]
 	out.DType, out.Format = codeType(o.Q.Format), &o.Q.Format
-	return autograd.Spec{Out: out, ReadsIn: []bool{true}, Note: o.Q.Format.String()}, nil
+	return autograd.Spec{Out: out, ReadsIn: []bool{true}, ReadsOut: true, Note: o.Q.Format.String()}, nil
 }
 
 // operands checks that n tensors and the learned range of q are given.

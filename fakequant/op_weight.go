@@ -55,7 +55,7 @@ func (o QuantizeWeightOp) Infer(env autograd.Env, in []autograd.Type) (autograd.
 		return s, nil
 	}
 	s.Out.DType, s.Out.Format = codeType(o.Q.Format), &o.Q.Format
-	s.ReadsIn = []bool{true}
+	s.ReadsIn, s.ReadsOut = []bool{true}, true
 	return s, nil
 }
 

@@ -327,6 +327,14 @@ func (u *unit) quantizeWeight(e *autograd.Edit, row *Row) error {
 	}
 	qw := e.Add(name+".quantized", QuantizeWeightOp{Q: q, HasBias: b != nil}, append(operands, u.ranges(e, q)...)...)
 	e.SetInput(n, 1, qw)
+	if b != nil {
+		qb := e.Add(b.Name()+".quantized", QuantizeBiasOp{}, b, qw, x)
+		reader, i := n, 2
+		if u.norm != nil {
+			reader, i = u.norm, 1
+		}
+		e.SetInput(reader, i, qb)
+	}
 	return nil
 }
 
