@@ -99,6 +99,14 @@ func scaleBiasPortable(dst, x, scale, bias []float32) {
 	}
 }
 
+// accumulatePortable adds x to dst; both are equally long.
+func accumulatePortable(dst, x []float32) {
+	x = x[:len(dst)]
+	for i := range dst {
+		dst[i] += x[i]
+	}
+}
+
 // mulAddPortable adds a·b to dst, elementwise; all three are equally long.
 func mulAddPortable(dst, a, b []float32) {
 	a, b = a[:len(dst)], b[:len(dst)]

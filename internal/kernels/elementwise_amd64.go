@@ -28,7 +28,7 @@ func mulAddAVX512(dst, a, b *float32, n int)
 //go:noescape
 func mulAddCodesAVX512(dst *int32, a *uint8, w *int8, n int, flip uint32)
 
-// mulAddLevel says which variant of mulAdd and mulAddCodes runs; they are no function
+// mulAddLevel says which variant of accumulate, mulAdd and mulAddCodes runs; they are no function
 // variables, so that sums on the stack stay there.
 var mulAddLevel cpu.ISA
 
@@ -50,6 +50,15 @@ func init() {
 			scaleBiasAVX512(&dst[0], &x[0], &scale[0], &bias[0], len(x)/len(scale), len(scale))
 		}
 	})
+}
+
+func accumulate(dst, x []float32) {
+	if mulAddLevel == cpu.Portable || len(dst) == 0 {
+		accumulatePortable(dst, x)
+		return
+	}
+	x = x[:len(dst)]
+	addAVX512(&dst[0], &dst[0], &x[0], len(dst))
 }
 
 func mulAdd(dst, a, b []float32) {

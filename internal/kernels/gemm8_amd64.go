@@ -50,8 +50,8 @@ func (g *GEMM8) tile() tile {
 		aoff: unsafe.SliceData(g.AOff), segments: len(g.AOff), k: ceil4(g.K) / 4,
 		rs: g.RS, bs: 4 * g.Width, ldc: 4 * g.LDC,
 	}
-	if g.K == 0 {
-		t.segments = 0
+	if g.K == 0 || len(g.AOff) == 0 {
+		t.segments, t.rs = 0, 0 // A may be empty: its pointer must not move
 	}
 	return t
 }
@@ -92,16 +92,14 @@ func (g *GEMM8) runAVX2() {
 	}
 	var sums [2][16]int32
 	t.c = unsafe.Pointer(&sums)
-	a, w := t.a, t.b
+	a, w, step := t.a, t.b, t.rs
 	for j := 0; j < g.N; j += 16 {
 		t.b = unsafe.Add(w, 4*j)
 		n := min(g.N-j, 16)
 		for i := 0; i < g.M; i += 2 {
-			t.a = unsafe.Add(a, i*g.RS)
+			t.a, t.rs = unsafe.Add(a, i*step), step
 			if i+1 == g.M {
 				t.rs = 0 // the second row is the first again, and unused
-			} else {
-				t.rs = g.RS
 			}
 			gemm8Tile16AVX2(&t)
 			for r := range min(2, g.M-i) {

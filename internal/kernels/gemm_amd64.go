@@ -48,8 +48,8 @@ func (g *GEMM) tile() tile {
 		aoff: unsafe.SliceData(g.AOff), boff: unsafe.SliceData(g.BOff), segments: len(g.AOff), k: g.K,
 		rs: 4 * g.RS, cs: 4 * g.CS, bs: 4 * g.BS, ldc: 4 * g.LDC,
 	}
-	if g.K == 0 {
-		t.segments = 0
+	if g.K == 0 || len(g.AOff) == 0 {
+		t.segments, t.rs = 0, 0 // A may be empty: its pointer must not move
 	}
 	if g.Init != nil {
 		t.init = unsafe.Pointer(unsafe.SliceData(g.Init))

@@ -177,6 +177,11 @@ func TestGEMMOfNothing(t *testing.T) {
 		g := GEMM{M: 1, N: 40, K: 0, AOff: []int{0}, BOff: []int{0}, C: c, LDC: 40}
 		g.Run()
 		equalSlices(t, "C", c, make([]float32, 40))
+		many := make([]float32, 40*40)
+		many[1599] = 3
+		g = GEMM{M: 40, N: 40, K: 9, RS: 9, CS: 1, BS: 40, C: many, LDC: 40}
+		g.Run()
+		equalSlices(t, "C without segments", many, make([]float32, 1600))
 		g.M = 0
 		g.C = nil
 		g.Run()

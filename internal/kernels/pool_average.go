@@ -12,9 +12,7 @@ func (s *PoolShape) Average(y []float32, yl Layout, x []float32, xl Layout, n0, 
 				h0, h1, w0, w1 := s.window(oh, ow)
 				for h := h0; h < h1; h++ {
 					for w := w0; w < w1; w++ {
-						for c, v := range x[xl.At(n, h, w, 0):][:s.C] {
-							d[c] += v
-						}
+						accumulate(d, x[xl.At(n, h, w, 0):][:s.C])
 					}
 				}
 				count := float32(s.Divisor(oh, ow))
@@ -30,20 +28,23 @@ func (s *PoolShape) Average(y []float32, yl Layout, x []float32, xl Layout, n0, 
 // without add, dx is zeroed first.
 func (s *PoolShape) AverageBackward(dx []float32, dxl Layout, dy []float32, dyl Layout, n0, n1 int, add bool) {
 	imageRange("average pool backward", n0, n1, dxl, dyl)
+	var share [64]float32 // dy / Divisor
 	for n := n0; n < n1; n++ {
 		if !add {
 			clearImage(dx, dxl, n)
 		}
 		for oh := range s.OH {
 			for ow := range s.OW {
-				g := dy[dyl.At(n, oh, ow, 0):][:s.C]
 				count := float32(s.Divisor(oh, ow))
 				h0, h1, w0, w1 := s.window(oh, ow)
-				for h := h0; h < h1; h++ {
-					for w := w0; w < w1; w++ {
-						d := dx[dxl.At(n, h, w, 0):][:s.C]
-						for c, v := range g {
-							d[c] += v / count
+				for first := 0; first < s.C; first += len(share) {
+					part := share[:min(len(share), s.C-first)]
+					for c, v := range dy[dyl.At(n, oh, ow, first):][:len(part)] {
+						part[c] = v / count
+					}
+					for h := h0; h < h1; h++ {
+						for w := w0; w < w1; w++ {
+							accumulate(dx[dxl.At(n, h, w, first):][:len(part)], part)
 						}
 					}
 				}

@@ -101,6 +101,10 @@ func TestMaxPoolNaN(t *testing.T) {
 }
 
 func TestAveragePool(t *testing.T) {
+	forEach(t, "mul add", testAveragePool)
+}
+
+func testAveragePool(t *testing.T) {
 	r := testRand()
 	for _, s := range poolCases(t) {
 		name := fmt.Sprintf("%+v", s)
