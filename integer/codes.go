@@ -7,7 +7,7 @@ import (
 
 // Slack is the number of bytes that a buffer of codes must have after its last element:
 // kernels read a little beyond the end.
-const Slack = 64
+const Slack = kernels.Slack
 
 // Codes is a channels-last tensor of integers. One of the three slices is set: U8 for
 // codes of up to 8 bits, I32 for wider ones and accumulators, I64 for accumulators that

@@ -85,7 +85,7 @@ func NewConvDriver(s kernels.ConvShape, xBits int, xSigned bool, wBits int) (*Co
 	}
 	d := &ConvDriver{conv: kernels.IntConv{ConvShape: s, Signed: xSigned}, wide: xBits > 8 || wBits > 8}
 	d.block = min(max(blockSize/(s.OW*s.O), 1), s.OH)
-	for d.tile = s.OW; d.tile > 1 && (s.OW%d.tile != 0 || d.tile*s.O > 512); {
+	for d.tile = s.OW; d.tile > 1 && (s.OW%d.tile != 0 || d.tile*s.O > 64); {
 		d.tile--
 	}
 	return d, nil

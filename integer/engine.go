@@ -65,7 +65,6 @@ type state struct {
 	scratch Scratch
 	pixels  []uint8
 	floats  []float32
-	codes   []int64 // of one image, for Trace
 }
 
 func (st *state) value(node int) *Codes { return &st.values[st.e.slotOf[node]] }
