@@ -78,6 +78,23 @@ func TestSaveLoad(t *testing.T) {
 	}
 }
 
+// Biases beyond 32 bits and wide codes have other element types.
+func TestWideFile(t *testing.T) {
+	b := NewBuilder("wide")
+	x := codesInput(b, 2, 1, 1, unsigned(8, 1, 0))
+	m, _, err := b.Build(b.Linear("fc", x, Linear{O: 2, Weight: []int32{-2048, 2047, 1, 0}, WeightGrid: signed(12, 1), Bias: []int64{1 << 40, -5}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := must(Decode(encode(t, m)))
+	if got := must(back.Run([]uint8{1, 2})); got[0] != 1<<40-2048+2*2047 || got[1] != -4 {
+		t.Errorf("got %v", got)
+	}
+	if err := m.Save(filepath.Join(t.TempDir(), "missing", "model")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a directory that does not exist: %v", err)
+	}
+}
+
 // Each damaged file must be refused with an error that names what is wrong.
 func TestDamagedFiles(t *testing.T) {
 	data := encode(t, smallModel(t))

@@ -2,7 +2,6 @@ package integer
 
 import (
 	"fmt"
-	"math"
 	"sync"
 
 	"github.com/bitgrad/bitgrad/quant"
@@ -78,17 +77,6 @@ func (t Type) validate() error {
 // typeOf returns the type of codes on grid g with the given extents.
 func typeOf(g quant.Grid, c, h, w int) Type {
 	return Type{C: c, H: h, W: w, Bits: g.BitWidth, Signed: g.Signed}
-}
-
-// codeRange returns the smallest and largest code of g.
-func codeRange(g quant.Grid) (lo, hi int64) {
-	switch {
-	case g.BitWidth == 64:
-		return math.MinInt64, math.MaxInt64
-	case g.BitWidth == 32:
-		return math.MinInt32, math.MaxInt32
-	}
-	return int64(g.QMin()), int64(g.QMax())
 }
 
 // checkGrid accepts a grid of activations: valid, one scale.

@@ -190,7 +190,7 @@ func (p *AvgPool) infer(in []*Node) (output, error) {
 	if taps > quant.MaxDivisor {
 		return out, refuse(ErrShape, "averages %d values: at most 2^30", taps)
 	}
-	low, high := codeRange(x.Grid)
+	low, high := int64(x.Grid.QMin()), int64(x.Grid.QMax())
 	worst := taps * max(x.Grid.MaxLevel(), -low, high)
 	out.Bound, err = newBound(worst, worst, 0, x.Out.Bits)
 	return out, err

@@ -261,6 +261,9 @@ func TestInputs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if got := must(f.ClassifyFloat([]float32{20, 3, 20, 1})); !slices.Equal(got, []int{1, 0}) {
+		t.Errorf("classes of samples: %v", got)
+	}
 	nan := float32(math.NaN())
 	samples := []float32{20, 3, 0, 255, nan, -1e30}
 	want := []int64{3, 6, -2, 7, 0, -8}

@@ -77,7 +77,7 @@ func (s sums) infer(x *Node, perChannel int64, oh, ow int) (output, error) {
 
 // bound returns the bound of the worst channel.
 func (s sums) bound(x *Node, perChannel int) (Bound, error) {
-	lo, hi := codeRange(x.Grid)
+	lo, hi := int64(x.Grid.QMin()), int64(x.Grid.QMax())
 	largest := x.Grid.MaxLevel()
 	levels := make([]int32, perChannel)
 	var worst, raw int64
