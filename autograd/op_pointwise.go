@@ -132,7 +132,7 @@ var tanhOp = Pointwise("tanh",
 // Gradient: dx = dy·(2x+3)/6 for −3 < x < 3, dy above, 0 below.
 func HardSwish(name string, x *Node) *Node { return Apply(name, hardSwishOp, x) }
 
-var hardSwishOp = Pointwise("hardswish",
+var hardSwishOp = Pointwise("hard_swish",
 	func(x float32) float32 { return x * min(max(x+3, 0), 6) / 6 },
 	func(x float32) float32 {
 		switch {

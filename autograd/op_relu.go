@@ -47,8 +47,8 @@ func (ReLUOp) Name() string { return "relu" }
 // Name returns "relu6".
 func (ReLU6Op) Name() string { return "relu6" }
 
-// Name returns "leakyrelu".
-func (LeakyReLUOp) Name() string { return "leakyrelu" }
+// Name returns "leaky_relu".
+func (LeakyReLUOp) Name() string { return "leaky_relu" }
 
 // Infer implements [Op].
 func (ReLUOp) Infer(_ Env, in []Type) (Spec, error) { return inferReLU(in, true) }
