@@ -35,6 +35,19 @@ func (b *builder) param(shape ...int) *autograd.Node {
 	return b.g.Param(b.name("p"), autograd.Weight, autograd.Uniform(0.5), shape...)
 }
 
+// join reads two values.
+func join(b *builder, x *autograd.Node, c, h, w int) *autograd.Node {
+	y := b.pick()
+	yc, yh, yw := y.Type().CHW()
+	switch {
+	case c == yc && h == yh && w == yw:
+		return autograd.Subtract(b.name("difference"), x, y)
+	case h == yh && w == yw && c+yc < 12:
+		return autograd.Concat(b.name("concat"), x, y, x)
+	}
+	return nil
+}
+
 // steps are the operations to choose from; nil means that the operation does
 // not fit.
 var steps = []func(b *builder, x *autograd.Node, c, h, w int) *autograd.Node{
@@ -62,17 +75,7 @@ var steps = []func(b *builder, x *autograd.Node, c, h, w int) *autograd.Node{
 	func(b *builder, x *autograd.Node, c, _, _ int) *autograd.Node {
 		return autograd.Multiply(b.name("gate"), x, autograd.Sigmoid(b.name("sigmoid"), b.param(c, 1, 1)))
 	},
-	func(b *builder, x *autograd.Node, c, h, w int) *autograd.Node {
-		y := b.pick()
-		yc, yh, yw := y.Type().CHW()
-		switch {
-		case c == yc && h == yh && w == yw:
-			return autograd.Subtract(b.name("difference"), x, y)
-		case h == yh && w == yw && c+yc < 12:
-			return autograd.Concat(b.name("concat"), x, y, x)
-		}
-		return nil
-	},
+	join, join, join, join, join, // so that values have several readers
 	func(b *builder, x *autograd.Node, c, _, _ int) *autograd.Node {
 		o := rapid.IntRange(1, 5).Draw(b.t, "outputs")
 		return autograd.Conv2D(b.name("conv"), x, b.param(o, c, 3, 3), b.param(o), autograd.ConvAttrs{Pad: autograd.Same(3)})
@@ -113,7 +116,7 @@ var steps = []func(b *builder, x *autograd.Node, c, h, w int) *autograd.Node{
 func randomNet(t *rapid.T) *autograd.Graph {
 	b := &builder{t: t, g: autograd.NewGraph("random")}
 	b.values = append(b.values, b.g.Input("x", autograd.Float32, 2, 4, 5))
-	for range rapid.IntRange(1, 12).Draw(t, "nodes") {
+	for range rapid.IntRange(1, 16).Draw(t, "nodes") {
 		x := b.pick()
 		c, h, w := x.Type().CHW()
 		step := steps[rapid.IntRange(0, len(steps)-1).Draw(t, "step")]
