@@ -1,7 +1,7 @@
 package kernels
 
-// Depthwise convolution: each channel has its own kernel. The loops run over the
-// channels of a pixel; packed weights are [KH KW C].
+// Depthwise convolution: each channel has its own kernel. Its three directions are sums
+// over a grid of pixels, channel by channel; packed weights are [KH KW C].
 
 // packTaps brings weights [C 1 KH KW] into the order [KH KW C].
 func (s *ConvShape) packTaps(dst, w []float32) {
@@ -13,7 +13,46 @@ func (s *ConvShape) packTaps(dst, w []float32) {
 	}
 }
 
+// A grid is a number of pixels of two tensors, with the distances between rows and
+// columns in each; distances may be negative.
+type grid struct {
+	rows, columns int
+	xRow, xColumn int
+	wRow, wColumn int
+}
+
+// mulAddPortable adds x·w to d, channel by channel, over the pixels from xAt and wAt on, row
+// by row.
+func (g *grid) mulAddPortable(d, x []float32, xAt int, w []float32, wAt int) {
+	for r := range g.rows {
+		for k := range g.columns {
+			a, b := x[xAt+r*g.xRow+k*g.xColumn:][:len(d)], w[wAt+r*g.wRow+k*g.wColumn:][:len(d)]
+			for c := range d {
+				d[c] += float32(a[c] * b[c])
+			}
+		}
+	}
+}
+
+// mulAddCodesPortable is mulAddPortable for codes, the bits of x flipped.
+func (g *grid) mulAddCodesPortable(d []int32, x []uint8, xAt int, w []int8, wAt int, flip uint8) {
+	for r := range g.rows {
+		for k := range g.columns {
+			a, b := x[xAt+r*g.xRow+k*g.xColumn:][:len(d)], w[wAt+r*g.wRow+k*g.wColumn:][:len(d)]
+			for c := range d {
+				d[c] += int32(a[c]^flip) * int32(b[c])
+			}
+		}
+	}
+}
+
+// window returns the grid of one output pixel: the taps of x and the packed weights.
+func (s *ConvShape) window(xl Layout) grid {
+	return grid{s.KH, s.KW, s.DilH * xl.SH, s.DilW * xl.SW, s.KW * s.C, s.C}
+}
+
 func (s *ConvShape) forwardDepthwise(y []float32, yl Layout, x []float32, xl Layout, packed, bias []float32, n0, n1 int) {
+	g := s.window(xl)
 	for n := n0; n < n1; n++ {
 		for oh := range s.OH {
 			for ow := range s.OW {
@@ -23,34 +62,35 @@ func (s *ConvShape) forwardDepthwise(y []float32, yl Layout, x []float32, xl Lay
 				} else {
 					clear(d)
 				}
-				for kh := range s.KH {
-					for kw := range s.KW {
-						at := xl.At(n, oh*s.StrideH+kh*s.DilH-s.PadTop, ow*s.StrideW+kw*s.DilW-s.PadLeft, 0)
-						mulAdd(d, x[at:at+s.C], packed[(kh*s.KW+kw)*s.C:][:s.C])
-					}
-				}
+				g.mulAdd(d, x, xl.At(n, oh*s.StrideH-s.PadTop, ow*s.StrideW-s.PadLeft, 0), packed, 0)
 			}
 		}
 	}
 }
 
 func (s *ConvShape) backwardInputDepthwise(dx []float32, dxl Layout, dy []float32, dyl Layout, packed []float32, n0, n1 int, add bool) {
-	for n := n0; n < n1; n++ {
-		for h := range s.H {
-			ph := s.phaseH((h + s.PadTop) % s.StrideH)
-			th := (h + s.PadTop) / s.StrideH
-			for w := range s.W {
-				pw := s.phaseW((w + s.PadLeft) % s.StrideW)
-				tw := (w + s.PadLeft) / s.StrideW
-				d := dx[dxl.At(n, h, w, 0):][:s.C]
-				if !add {
-					clear(d)
-				}
-				for ih := ph.taps - 1; ih >= 0; ih-- {
-					for iw := pw.taps - 1; iw >= 0; iw-- {
-						tap := (ph.first+ih*ph.step)*s.KW + pw.first + iw*pw.step
-						at := dyl.At(n, th-ph.shift-ih*ph.shiftStep, tw-pw.shift-iw*pw.shiftStep, 0)
-						mulAdd(d, dy[at:at+s.C], packed[tap*s.C:][:s.C])
+	for rh := range s.StrideH {
+		ph := s.phaseH(rh)
+		for rw := range s.StrideW {
+			pw := s.phaseW(rw)
+			if !add {
+				s.clearPhase(dx, dxl, rh, rw, ph, pw, n0, n1)
+			}
+			if ph.taps == 0 || pw.taps == 0 {
+				continue
+			}
+			// The taps from the last to the first read dy from the first to the last.
+			g := grid{
+				ph.taps, pw.taps, ph.shiftStep * dyl.SH, pw.shiftStep * dyl.SW,
+				-ph.step * s.KW * s.C, -pw.step * s.C,
+			}
+			last := (ph.first+(ph.taps-1)*ph.step)*s.KW + pw.first + (pw.taps-1)*pw.step
+			for n := n0; n < n1; n++ {
+				for th := ph.t0; th < ph.t1; th++ {
+					for tw := pw.t0; tw < pw.t1; tw++ {
+						d := dx[dxl.At(n, th*s.StrideH+rh-s.PadTop, tw*s.StrideW+rw-s.PadLeft, 0):][:s.C]
+						at := dyl.At(n, th-ph.shift-(ph.taps-1)*ph.shiftStep, tw-pw.shift-(pw.taps-1)*pw.shiftStep, 0)
+						g.mulAdd(d, dy, at, packed, last*s.C)
 					}
 				}
 			}
@@ -59,23 +99,18 @@ func (s *ConvShape) backwardInputDepthwise(dx []float32, dxl Layout, dy []float3
 }
 
 func (s *ConvShape) backwardWeightDepthwise(dw []float32, x []float32, xl Layout, dy []float32, dyl Layout, n0, n1 int, add bool) {
-	// The internal order [G KH KW 1 1] has the channel outermost; the sums of a
-	// block of channels are kept in local arrays, one tap at a time.
+	// The internal order [G KH KW 1 1] has the channel outermost; the sums of a block of
+	// channels are kept apart, one tap at a time.
 	var block [64]float32
+	g := grid{s.OH, s.OW, s.StrideH * xl.SH, s.StrideW * xl.SW, dyl.SH, dyl.SW}
 	taps := s.KH * s.KW
 	for tap := range taps {
-		kh, kw := tap/s.KW, tap%s.KW
+		h, w := tap/s.KW*s.DilH-s.PadTop, tap%s.KW*s.DilW-s.PadLeft
 		for c := 0; c < s.C; c += len(block) {
 			sums := block[:min(len(block), s.C-c)]
 			clear(sums)
 			for n := n0; n < n1; n++ {
-				for oh := range s.OH {
-					xr := xl.Row(n, oh*s.StrideH+kh*s.DilH-s.PadTop) + (kw*s.DilW-s.PadLeft)*xl.SW + c
-					yr := dyl.Row(n, oh) + c
-					for ow := range s.OW {
-						mulAdd(sums, x[xr+ow*s.StrideW*xl.SW:][:len(sums)], dy[yr+ow*dyl.SW:][:len(sums)])
-					}
-				}
+				g.mulAdd(sums, x, xl.At(n, h, w, c), dy, dyl.At(n, 0, 0, c))
 			}
 			for i, v := range sums {
 				p := &dw[(c+i)*taps+tap]

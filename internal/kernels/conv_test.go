@@ -88,7 +88,7 @@ func (t tensor) clone() tensor {
 }
 
 func testConv(t *testing.T, f func(t *testing.T, r *rand.Rand, s *ConvShape, batch int, gaps bool)) {
-	forEach(t, "mul add", func(t *testing.T) {
+	forEach(t, "depthwise", func(t *testing.T) {
 		r := testRand()
 		for _, s := range convCases(t) {
 			if s.Depthwise() {

@@ -107,22 +107,6 @@ func accumulatePortable(dst, x []float32) {
 	}
 }
 
-// mulAddPortable adds a·b to dst, elementwise; all three are equally long.
-func mulAddPortable(dst, a, b []float32) {
-	a, b = a[:len(dst)], b[:len(dst)]
-	for i := range dst {
-		dst[i] += float32(a[i] * b[i])
-	}
-}
-
-// mulAddCodesPortable adds (a ^ flip)·w to dst, elementwise; all three are equally long.
-func mulAddCodesPortable(dst []int32, a []uint8, w []int8, flip uint8) {
-	a, w = a[:len(dst)], w[:len(dst)]
-	for i := range dst {
-		dst[i] += int32(a[i]^flip) * int32(w[i])
-	}
-}
-
 // Sum returns the sum of x in float64, in order.
 func Sum(x []float32) float64 {
 	var sum float64

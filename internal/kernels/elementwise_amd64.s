@@ -219,50 +219,6 @@ next_4:
 	VZEROUPPER
 	RET
 
-// func mulAddAVX512(dst *float32, a *float32, b *float32, n int)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·mulAddAVX512(SB), NOSPLIT, $0-32
-	// dst += a·b
-	MOVQ  dst+0(FP), AX
-	MOVQ  a+8(FP), CX
-	MOVQ  b+16(FP), DX
-	MOVQ  n+24(FP), BX
-	MOVL  $0x0000ffff, DI
-	KMOVW DI, K1
-	MOVQ  BX, SI
-	ANDQ  $0x0f, SI
-	BZHIL SI, DI, DI
-	KMOVW DI, K2
-
-vector_2:
-	CMPQ      BX, $0x10
-	JLT       rest_3
-	VMOVUPS.Z (CX), K1, Z0
-	VMOVUPS.Z (DX), K1, Z1
-	VMOVUPS.Z (AX), K1, Z2
-	VMULPS    Z1, Z0, Z0
-	VADDPS    Z0, Z2, Z2
-	VMOVUPS   Z2, K1, (AX)
-	ADDQ      $0x40, AX
-	ADDQ      $0x40, CX
-	ADDQ      $0x40, DX
-	SUBQ      $0x10, BX
-	JMP       vector_2
-
-rest_3:
-	TESTQ     SI, SI
-	JEQ       next_4
-	VMOVUPS.Z (CX), K2, Z0
-	VMOVUPS.Z (DX), K2, Z1
-	VMOVUPS.Z (AX), K2, Z2
-	VMULPS    Z1, Z0, Z0
-	VADDPS    Z0, Z2, Z2
-	VMOVUPS   Z2, K2, (AX)
-
-next_4:
-	VZEROUPPER
-	RET
-
 // func scaleBiasAVX512(dst *float32, x *float32, scale *float32, bias *float32, pixels int, channels int)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·scaleBiasAVX512(SB), NOSPLIT, $0-48

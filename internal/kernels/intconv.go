@@ -159,18 +159,13 @@ func (s *IntConv) flip() uint8 {
 }
 
 func (s *IntConv) rowsDepthwise(acc []int32, x []uint8, xl Layout, packed []int8, start []int32, n, oh0, oh1 int) {
+	g := s.window(xl)
 	flip := s.flip()
 	for oh := oh0; oh < oh1; oh++ {
 		for ow := range s.OW {
 			d := acc[((oh-oh0)*s.OW+ow)*s.O:][:s.O]
 			copy(d, start[:s.O])
-			for kh := range s.KH {
-				for kw := range s.KW {
-					a := x[xl.At(n, oh*s.StrideH+kh*s.DilH-s.PadTop, ow*s.StrideW+kw*s.DilW-s.PadLeft, 0):][:len(d)]
-					w := packed[(kh*s.KW+kw)*s.C:][:len(d)]
-					mulAddCodes(d, a, w, flip)
-				}
-			}
+			g.mulAddCodes(d, x, xl.At(n, oh*s.StrideH-s.PadTop, ow*s.StrideW-s.PadLeft, 0), packed, 0, flip)
 		}
 	}
 }

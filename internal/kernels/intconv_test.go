@@ -85,7 +85,7 @@ func randomBytes(r *rand.Rand, n int) []uint8 {
 }
 
 func TestIntConvDepthwise(t *testing.T) {
-	forEach(t, "mul add", func(t *testing.T) {
+	forEach(t, "depthwise", func(t *testing.T) {
 		r := testRand()
 		for _, shape := range convCases(t) {
 			if shape.Depthwise() {

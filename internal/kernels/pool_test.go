@@ -101,7 +101,7 @@ func TestMaxPoolNaN(t *testing.T) {
 }
 
 func TestAveragePool(t *testing.T) {
-	forEach(t, "mul add", testAveragePool)
+	forEach(t, "accumulate", testAveragePool)
 }
 
 func testAveragePool(t *testing.T) {

@@ -320,57 +320,6 @@ next_4:
 	VZEROUPPER
 	RET
 
-// func mulAddCodesAVX512(dst *int32, a *uint8, w *int8, n int, flip uint32)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2
-TEXT ·mulAddCodesAVX512(SB), NOSPLIT, $0-36
-	// dst += (a ^ flip)·w
-	MOVQ         dst+0(FP), AX
-	MOVQ         a+8(FP), CX
-	MOVQ         w+16(FP), DX
-	VBROADCASTSS flip+32(FP), X3
-	MOVQ         n+24(FP), BX
-	MOVL         $0x0000ffff, DI
-	KMOVW        DI, K1
-	MOVQ         BX, SI
-	ANDQ         $0x0f, SI
-	BZHIL        SI, DI, DI
-	KMOVW        DI, K2
-
-vector_2:
-	CMPQ        BX, $0x10
-	JLT         rest_3
-	VMOVDQU8.Z  (CX), K1, X0
-	VMOVDQU8.Z  (DX), K1, X1
-	VMOVDQU32.Z (AX), K1, Z2
-	VPXOR       X3, X0, X0
-	VPMOVZXBD   X0, Z0
-	VPMOVSXBD   X1, Z1
-	VPMULLD     Z1, Z0, Z0
-	VPADDD      Z0, Z2, Z2
-	VMOVDQU32   Z2, K1, (AX)
-	ADDQ        $0x40, AX
-	ADDQ        $0x10, CX
-	ADDQ        $0x10, DX
-	SUBQ        $0x10, BX
-	JMP         vector_2
-
-rest_3:
-	TESTQ       SI, SI
-	JEQ         next_4
-	VMOVDQU8.Z  (CX), K2, X0
-	VMOVDQU8.Z  (DX), K2, X1
-	VMOVDQU32.Z (AX), K2, Z2
-	VPXOR       X3, X0, X0
-	VPMOVZXBD   X0, Z0
-	VPMOVSXBD   X1, Z1
-	VPMULLD     Z1, Z0, Z0
-	VPADDD      Z0, Z2, Z2
-	VMOVDQU32   Z2, K2, (AX)
-
-next_4:
-	VZEROUPPER
-	RET
-
 // func quantizeEvenAVX512(dst *uint8, x *float32, scale *float32, pixels int, channels int, lo float32, hi float32, z int32, reciprocal int) int
 // Requires: AVX, AVX512F, BMI2, POPCNT
 TEXT ·quantizeEvenAVX512(SB), NOSPLIT, $0-72

@@ -76,18 +76,6 @@ func elementwise(c *build.Context) {
 	})
 	k.RET()
 
-	k = newRowKernel(c, "mulAddAVX512", "func(dst, a, b *float32, n int)", "dst += a·b")
-	dst, a, b = k.walk("dst", 4), k.walk("a", 4), k.walk("b", 4)
-	k.rows(nil, k.load("n"), func(mask reg.Register, _ Op) {
-		k.VMOVUPS_Z(at(a), mask, zmm(0))
-		k.VMOVUPS_Z(at(b), mask, zmm(1))
-		k.VMOVUPS_Z(at(dst), mask, zmm(2))
-		k.VMULPS(zmm(1), zmm(0), zmm(0))
-		k.VADDPS(zmm(0), zmm(2), zmm(2))
-		k.VMOVUPS(zmm(2), mask, at(dst))
-	})
-	k.RET()
-
 	k = newRowKernel(c, "scaleBiasAVX512", "func(dst, x, scale, bias *float32, pixels, channels int)", "dst = x·scale + bias, per channel")
 	dst, x = k.walk("dst", 4), k.walk("x", 4)
 	scale, bias := k.channels("scale", 4), k.channels("bias", 4)

@@ -29,6 +29,7 @@ var kernels = map[string]func(*build.Context){
 	"quantize":    quantize,
 	"moments":     moments,
 	"pool":        pool,
+	"depthwise":   depthwise,
 }
 
 func main() {

@@ -114,22 +114,6 @@ func quantize(c *build.Context) {
 		k.RET()
 	}
 
-	k = newRowKernel(c, "mulAddCodesAVX512", "func(dst *int32, a *uint8, w *int8, n int, flip uint32)", "dst += (a ^ flip)·w")
-	sums, a, w := k.walk("dst", 4), k.walk("a", 1), k.walk("w", 1)
-	k.VBROADCASTSS(k.param("flip"), xmm(3))
-	k.rows(nil, k.load("n"), func(mask reg.Register, _ Op) {
-		k.VMOVDQU8_Z(at(a), mask, xmm(0))
-		k.VMOVDQU8_Z(at(w), mask, xmm(1))
-		k.VMOVDQU32_Z(at(sums), mask, zmm(2))
-		k.VPXOR(xmm(3), xmm(0), xmm(0))
-		k.VPMOVZXBD(xmm(0), zmm(0))
-		k.VPMOVSXBD(xmm(1), zmm(1))
-		k.VPMULLD(zmm(1), zmm(0), zmm(0))
-		k.VPADDD(zmm(0), zmm(2), zmm(2))
-		k.VMOVDQU32(zmm(2), mask, at(sums))
-	})
-	k.RET()
-
 	for _, fake := range []bool{false, true} {
 		for _, rounding := range []string{"Even", "Up", "Floor"} {
 			quantizer(c, fake, rounding)

@@ -1,0 +1,51 @@
+//go:build amd64 && !purego
+
+package kernels
+
+import "github.com/bitgrad/bitgrad/internal/cpu"
+
+//go:noescape
+func mulAddGridAVX512(d, x, w *float32, channels, rows, columns, xRow, xColumn, wRow, wColumn int)
+
+//go:noescape
+func mulAddGridCodesAVX512(d *int32, x *uint8, w *int8, channels, rows, columns, xRow, xColumn, wRow, wColumn int, flip uint32)
+
+// gridLevel says which variant runs. It is a number and not a function variable, so that
+// sums on the stack of a caller stay there.
+var gridLevel cpu.ISA
+
+func init() {
+	register("depthwise", cpu.Portable, func() { gridLevel = cpu.Portable })
+	register("depthwise", cpu.AVX512, func() { gridLevel = cpu.AVX512 })
+}
+
+func (g *grid) mulAdd(d, x []float32, xAt int, w []float32, wAt int) {
+	if gridLevel == cpu.Portable {
+		g.mulAddPortable(d, x, xAt, w, wAt)
+		return
+	}
+	g.check(len(d), len(x), xAt, g.xRow, g.xColumn)
+	g.check(len(d), len(w), wAt, g.wRow, g.wColumn)
+	mulAddGridAVX512(&d[0], &x[xAt], &w[wAt], len(d), g.rows, g.columns, 4*g.xRow, 4*g.xColumn, 4*g.wRow, 4*g.wColumn)
+}
+
+func (g *grid) mulAddCodes(d []int32, x []uint8, xAt int, w []int8, wAt int, flip uint8) {
+	if gridLevel == cpu.Portable {
+		g.mulAddCodesPortable(d, x, xAt, w, wAt, flip)
+		return
+	}
+	g.check(len(d), len(x), xAt, g.xRow, g.xColumn)
+	g.check(len(d), len(w), wAt, g.wRow, g.wColumn)
+	mulAddGridCodesAVX512(&d[0], &x[xAt], &w[wAt], len(d), g.rows, g.columns, g.xRow, g.xColumn, g.wRow, g.wColumn, uint32(flip)*0x01010101)
+}
+
+// check makes sure that the pixels of the grid from index at on lie inside n elements.
+func (g *grid) check(channels, n, at, row, column int) {
+	first, last := at, at
+	for _, span := range [2]int{(g.rows - 1) * row, (g.columns - 1) * column} {
+		first, last = first+min(span, 0), last+max(span, 0)
+	}
+	if channels < 1 || g.rows < 1 || g.columns < 1 || first < 0 || last+channels > n {
+		panic("kernels: depthwise: grid beyond the end")
+	}
+}

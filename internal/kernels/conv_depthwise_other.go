@@ -1,0 +1,15 @@
+//go:build !amd64 || purego
+
+package kernels
+
+import "github.com/bitgrad/bitgrad/internal/cpu"
+
+func init() { register("depthwise", cpu.Portable, func() {}) }
+
+func (g *grid) mulAdd(d, x []float32, xAt int, w []float32, wAt int) {
+	g.mulAddPortable(d, x, xAt, w, wAt)
+}
+
+func (g *grid) mulAddCodes(d []int32, x []uint8, xAt int, w []int8, wAt int, flip uint8) {
+	g.mulAddCodesPortable(d, x, xAt, w, wAt, flip)
+}
