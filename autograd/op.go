@@ -49,7 +49,7 @@ type Buffer struct {
 type Spec struct {
 	Out Type
 	// Border[i] is the frame that the node wants around input i, filled with
-	// real zero. Missing entries mean none.
+	// real zero. Missing entries mean none. Only images [N C H W] get one.
 	Border []Border
 	// GradBorder is the zero frame wanted around the gradient of the output.
 	GradBorder Border

@@ -89,3 +89,33 @@ func TestLinearErrors(t *testing.T) {
 		})
 	}
 }
+
+// framingOp reads features and asks for a border around them.
+type framingOp struct{ weightedOp }
+
+func (o framingOp) Infer(env autograd.Env, in []autograd.Type) (autograd.Spec, error) {
+	s, err := o.weightedOp.Infer(env, in)
+	b := autograd.Border{Top: 1, Left: 2, Bottom: 3, Right: 4}
+	s.Border, s.GradBorder = []autograd.Border{b}, b
+	return s, err
+}
+
+func TestFeaturesHaveNoBorder(t *testing.T) {
+	g := autograd.NewGraph("net")
+	x := g.Input("x", autograd.Float32, 3)
+	g.SetOutput("y", autograd.Linear("fc", x, g.Param("w", autograd.Weight, autograd.Ones(), 1, 3), nil))
+	g.SetOutput("other", g.Apply("framing", framingOp{weightedOp{[]float64{1, 1, 1, 1, 1, 1}}}, x))
+	g.Initialize(1)
+	p, err := g.Compile(autograd.CompileOptions{Batch: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.LoadFloats("x", []float32{1, 2, 3, 4, 5, 6}); err != nil {
+		t.Fatal(err)
+	}
+	p.Forward()
+	y, _ := p.View("y")
+	if got := y.Floats(nil); got[0] != 6 || got[1] != 15 {
+		t.Errorf("got %v, want [6 15]", got)
+	}
+}

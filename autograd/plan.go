@@ -103,7 +103,7 @@ func makePlan(ds []*draft) (*plan, error) {
 		border: make([]Border, f), gborder: make([]Border, f)}
 	for _, d := range ds {
 		for k, j := range d.in {
-			if k < len(d.spec.Border) {
+			if k < len(d.spec.Border) && framed(ds[j].spec.Out) {
 				p.border[j] = p.border[j].Max(d.spec.Border[k])
 			}
 		}
@@ -190,7 +190,9 @@ func makePlan(ds []*draft) (*plan, error) {
 		if !d.grad || d.node.param != nil {
 			continue
 		}
-		p.gborder[i] = d.spec.GradBorder
+		if framed(d.spec.Out) {
+			p.gborder[i] = d.spec.GradBorder
+		}
 		_, n := layoutOf(d.spec.Out.Floats(), p.gborder[i])
 		p.grad[i] = add(d.node.name+" (gradient)", Float32, n, back(i), back(i))
 		if d.node.op == nil {
@@ -219,6 +221,10 @@ func makePlan(ds []*draft) (*plan, error) {
 	}
 	return p, nil
 }
+
+// framed reports whether a value can have a border: images can, features,
+// labels and plain values are dense.
+func framed(t Type) bool { return !t.Plain && len(t.Shape) == 4 }
 
 // sharesWith returns the operand whose memory node d may take over.
 func sharesWith(ds []*draft, consumers []int, d *draft) (int, bool) {
