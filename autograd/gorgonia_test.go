@@ -6,7 +6,6 @@ import (
 	"slices"
 	"testing"
 
-	_ "go4.org/unsafe/assume-no-moving-gc" // lets gorgonia start on every Go release
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 

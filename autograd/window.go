@@ -36,9 +36,13 @@ func (s span) size(ceil bool) (int, error) {
 		return 0, fmt.Errorf("%s: extent %d: must be positive", s.axis, s.in)
 	}
 	extent := int64(s.kernel-1)*int64(s.d) + 1
-	room := int64(s.in) + int64(s.before) + int64(s.after) - extent
+	padded := int64(s.in) + int64(s.before) + int64(s.after)
+	if padded > maxExtent {
+		return 0, fmt.Errorf("%s: the padded input has %d, more than 2^30", s.axis, padded)
+	}
+	room := padded - extent
 	if room < 0 {
-		return 0, fmt.Errorf("%s: the kernel covers %d, the padded input has %d", s.axis, extent, int64(s.in)+int64(s.before)+int64(s.after))
+		return 0, fmt.Errorf("%s: the kernel covers %d, the padded input has %d", s.axis, extent, padded)
 	}
 	if ceil {
 		room += int64(s.stride) - 1
