@@ -170,3 +170,40 @@ func BenchmarkElementwise(b *testing.B) {
 		})
 	}
 }
+
+// Packing of the weights of 64 channels, 3×3, and of a linear layer of 800 to 500; the rate
+// is in weights.
+func BenchmarkPack(b *testing.B) {
+	r := testRand()
+	for _, c := range []struct {
+		name string
+		ConvShape
+	}{
+		{"conv 64-64", ConvShape{C: 64, O: 64, KH: 3, KW: 3, H: 8, W: 8}},
+		{"linear 800-500", ConvShape{C: 800, O: 500, KH: 1, KW: 1, H: 1, W: 1}},
+	} {
+		s := IntConv{ConvShape: c.ConvShape}
+		if err := s.Complete(); err != nil {
+			b.Fatal(err)
+		}
+		n := s.WeightSize()
+		w, codes, colsum := normals(r, n), make([]int8, n), make([]int32, s.O)
+		forward, backward, packed := make([]float32, s.ForwardSize()), make([]float32, s.BackwardSize()), make([]int8, s.PackedSize())
+		for _, p := range []struct {
+			name string
+			run  func()
+		}{
+			{"forward", func() { s.PackForward(forward, w) }},
+			{"backward", func() { s.PackBackward(backward, w) }},
+			{"int8", func() { s.PackInt8(packed, codes, colsum) }},
+			{"unpack gradient", func() { s.UnpackWeightGrad(w, forward, false) }},
+		} {
+			b.Run(c.name+"/"+p.name, func(b *testing.B) {
+				for b.Loop() {
+					p.run()
+				}
+				reportRate(b, n)
+			})
+		}
+	}
+}

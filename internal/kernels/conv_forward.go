@@ -34,35 +34,6 @@ func (s *ConvShape) PackForward(dst, w []float32) {
 	}
 }
 
-// packColumns brings columns kernels [c][tap], one after the other in src, into the
-// order [tap][c][column]. It goes through eight columns at a time: as many streams as a
-// first-level cache keeps apart when their distance is a power of two.
-func packColumns(dst, src []float32, width, columns, channels, taps int) {
-	size := channels * taps
-	o := 0
-	for ; o+8 <= columns; o += 8 {
-		s0, s1, s2, s3 := src[o*size:][:size], src[(o+1)*size:][:size], src[(o+2)*size:][:size], src[(o+3)*size:][:size]
-		s4, s5, s6, s7 := src[(o+4)*size:][:size], src[(o+5)*size:][:size], src[(o+6)*size:][:size], src[(o+7)*size:][:size]
-		i := 0
-		for c := range channels {
-			for t := range taps {
-				d := dst[(t*channels+c)*width+o:][:8]
-				d[0], d[1], d[2], d[3] = s0[i], s1[i], s2[i], s3[i]
-				d[4], d[5], d[6], d[7] = s4[i], s5[i], s6[i], s7[i]
-				i++
-			}
-		}
-	}
-	for ; o < columns; o++ {
-		row := src[o*size:][:size]
-		for c := range channels {
-			for t := range taps {
-				dst[(t*channels+c)*width+o] = row[c*taps+t]
-			}
-		}
-	}
-}
-
 // Forward computes y = conv(x) + bias for images n0..n1-1. packed comes from
 // PackForward; bias may be nil; x has a border of zeros at least as wide as the
 // padding. The border of y is left alone.

@@ -69,15 +69,22 @@ func (s *IntConv) PackInt8(dst, w []int8, colsum []int32) {
 			p := dst[at : at+size]
 			at += size
 			clear(p)
-			for o := range min(width, og-j) {
-				for c := range cg {
-					row := w[s.weight(g*og+j+o, c, 0, 0):][:taps]
-					for t, v := range row {
-						segment, i := t, c
-						if s.rows() {
-							segment, i = t/s.KW, t%s.KW*cg+c
-						}
-						p[((segment*ceil4(k)+i&^3)*width)+o*4+i&3] = v
+			columns := min(width, og-j)
+			if taps == 1 {
+				packQuads(p, w[s.weight(g*og+j, 0, 0, 0):], width, columns, cg)
+				continue
+			}
+			for o := range columns {
+				row := w[s.weight(g*og+j+o, 0, 0, 0):][:cg*taps]
+				for t := range taps {
+					// Tap t begins at element i of its segment.
+					segment, i := t, 0
+					if s.rows() {
+						segment, i = t/s.KW, t%s.KW*cg
+					}
+					d := p[segment*ceil4(k)*width+4*o:]
+					for c, at := 0, t; c < cg; c, at = c+1, at+taps {
+						d[(i+c)&^3*width+(i+c)&3] = row[at]
 					}
 				}
 			}

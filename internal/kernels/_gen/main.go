@@ -30,6 +30,7 @@ var kernels = map[string]func(*build.Context){
 	"moments":     moments,
 	"pool":        pool,
 	"depthwise":   depthwise,
+	"pack":        transpose,
 }
 
 func main() {

@@ -1,0 +1,55 @@
+package kernels
+
+import "github.com/bitgrad/bitgrad/internal/cpu"
+
+var (
+	packColumns = packColumnsPortable
+	packQuads   = packQuadsPortable
+)
+
+func init() {
+	register("pack", cpu.Portable, func() { packColumns, packQuads = packColumnsPortable, packQuadsPortable })
+}
+
+// packColumnsPortable brings columns kernels [c][tap], one after the other in src, into the
+// order [tap][c][column]. It goes through eight columns at a time: as many streams as a
+// first-level cache keeps apart when their distance is a power of two.
+func packColumnsPortable(dst, src []float32, width, columns, channels, taps int) {
+	size := channels * taps
+	o := 0
+	for ; o+8 <= columns; o += 8 {
+		s0, s1, s2, s3 := src[o*size:][:size], src[(o+1)*size:][:size], src[(o+2)*size:][:size], src[(o+3)*size:][:size]
+		s4, s5, s6, s7 := src[(o+4)*size:][:size], src[(o+5)*size:][:size], src[(o+6)*size:][:size], src[(o+7)*size:][:size]
+		i := 0
+		for c := range channels {
+			for t := range taps {
+				d := dst[(t*channels+c)*width+o:][:8]
+				d[0], d[1], d[2], d[3] = s0[i], s1[i], s2[i], s3[i]
+				d[4], d[5], d[6], d[7] = s4[i], s5[i], s6[i], s7[i]
+				i++
+			}
+		}
+	}
+	for ; o < columns; o++ {
+		row := src[o*size:][:size]
+		for c := range channels {
+			for t := range taps {
+				dst[(t*channels+c)*width+o] = row[c*taps+t]
+			}
+		}
+	}
+}
+
+// packQuadsPortable brings columns rows of k codes each, one after the other in src, into the
+// order [k/4][column][4]. Places of k that do not exist are left alone.
+func packQuadsPortable(dst, src []int8, width, columns, k int) {
+	for o := range columns {
+		row := src[o*k:][:k]
+		i := 0
+		for ; i+4 <= k; i += 4 {
+			q, d := row[i:i+4:i+4], dst[i*width+4*o:][:4]
+			d[0], d[1], d[2], d[3] = q[0], q[1], q[2], q[3]
+		}
+		copy(dst[min(i*width+4*o, len(dst)):], row[i:])
+	}
+}

@@ -1,0 +1,68 @@
+package kernels
+
+import (
+	"testing"
+)
+
+// Each weight lies where the formula of the packed order says, and the rest is zero.
+func TestPack(t *testing.T) {
+	forEach(t, "pack", func(t *testing.T) {
+		r := testRand()
+		cases := convCases(t)
+		for _, d := range []struct{ c, o, k int }{{15, 16, 1}, {16, 17, 1}, {17, 31, 1}, {33, 70, 1}, {64, 49, 1}, {7, 48, 2}, {19, 33, 3}} {
+			s := ConvShape{C: d.c, O: d.o, KH: d.k, KW: d.k, H: 9, W: 9}
+			if err := s.Complete(); err != nil {
+				t.Fatal(err)
+			}
+			cases = append(cases, s)
+		}
+		for _, s := range cases {
+			if s.Depthwise() {
+				continue
+			}
+			n := IntConv{ConvShape: s}
+			w, codes, colsum := make([]float32, s.WeightSize()), make([]int8, s.WeightSize()), make([]int32, s.O)
+			for i := range w {
+				codes[i] = int8(r.IntN(255) - 127)
+				w[i] = float32(codes[i]) + 0.5
+			}
+			floats, bytes := guard[float32](s.ForwardSize(), -7, 9), guard[int8](n.PackedSize(), -7, 9)
+			s.PackForward(floats.in, w)
+			n.PackInt8(bytes.in, codes, colsum)
+			wantFloats, wantBytes, wantSums := make([]float32, len(floats.in)), make([]int8, len(bytes.in)), make([]int32, s.O)
+			cg, og := s.groups()
+			runs, run := n.runs()
+			floatAt, byteAt := 0, 0
+			for g := range s.Groups {
+				for j := 0; j < og; j += panelWidth {
+					width := panel(j, og)
+					for column := range min(width, og-j) {
+						for c := range cg {
+							for kh := range s.KH {
+								for kw := range s.KW {
+									o := g*og + j + column
+									i := s.weight(o, c, kh, kw)
+									wantFloats[floatAt+((kh*s.KW+kw)*cg+c)*width+column] = w[i]
+									segment, k := kh*s.KW+kw, c
+									if runs < s.KH*s.KW || s.KW == 1 {
+										segment, k = kh, kw*cg+c
+									}
+									wantBytes[byteAt+((segment*ceil4(run)/4+k/4)*width+column)*4+k%4] = codes[i]
+									wantSums[o] += int32(codes[i])
+								}
+							}
+						}
+					}
+					floatAt += s.KH * s.KW * cg * width
+					byteAt += runs * ceil4(run) * width
+				}
+			}
+			name := s.name()
+			equalSlices(t, name+" floats", floats.in, wantFloats)
+			equalSlices(t, name+" bytes", bytes.in, wantBytes)
+			equalSlices(t, name+" sums", colsum, wantSums)
+			floats.check(t, name)
+			bytes.check(t, name)
+		}
+	})
+}
