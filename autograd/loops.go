@@ -1,5 +1,11 @@
 package autograd
 
+import (
+	"errors"
+
+	"github.com/bitgrad/bitgrad/integer"
+)
+
 // loopBlock is about how many elements one worker treats at a time.
 const loopBlock = 8192
 
@@ -112,9 +118,20 @@ func moved(in []Type, keep bool, shape ...int) (Spec, error) {
 	return s, nil
 }
 
+// movesCodes returns an error unless y and all operands are codes of the integer
+// model that is being built.
+func movesCodes(y View, in []integer.Ref) error {
+	for _, r := range in {
+		if r == integer.NoRef || y.Grid == nil {
+			return errors.New("an operand is computed in floats")
+		}
+	}
+	return nil
+}
+
 // source binds operand i of an operation that moves elements: as it is stored
 // where the result is stored alike, otherwise as real numbers. Codes keep their
-// grid.
+// grid: it becomes that of b.Out, which must be read later.
 func (b *Binding) source(i int) *asFloats {
 	if b.Out.Elem() != b.In[i].Elem() || b.Out.IsCodes() != b.In[i].IsCodes() {
 		return b.floatsOf(i, Border{})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/bitgrad/bitgrad/integer"
 	"github.com/bitgrad/bitgrad/quant"
 )
 
@@ -134,4 +135,17 @@ func (s *concat) split(_, r0, r1 int) {
 			}
 		}
 	}
+}
+
+// Lower implements [integer.Lowerer]: the codes move, where all are on one grid.
+func (s *concat) Lower(b *integer.Builder, name string, in []integer.Ref) (integer.Ref, error) {
+	if err := movesCodes(s.y, in); err != nil {
+		return integer.NoRef, err
+	}
+	for i, x := range s.in {
+		if !x.Grid.Equal(*s.y.Grid) {
+			return integer.NoRef, fmt.Errorf("operand %d is on %v, operand 0 on %v: no requantization rule is named", i, x.Grid, s.y.Grid)
+		}
+	}
+	return b.Concat(name, in, integer.Concat{Requant: make([]*quant.Requantizer, len(in)), Grid: s.y.Grid.Clone()}), b.Err()
 }

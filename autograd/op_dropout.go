@@ -3,6 +3,7 @@ package autograd
 import (
 	"fmt"
 
+	"github.com/bitgrad/bitgrad/integer"
 	"github.com/bitgrad/bitgrad/quant"
 )
 
@@ -134,7 +135,8 @@ type identity struct {
 }
 
 func bindIdentity(b *Binding) Step {
-	s := &identity{x: b.source(0), y: b.Out, dx: b.GradIn[0], dy: b.GradOut}
+	x := b.source(0)
+	s := &identity{x: x, y: b.Out, dx: b.GradIn[0], dy: b.GradOut}
 	s.inPlace = sameMemory(s.x.Memory, s.y.Memory)
 	s.forward, s.backward = overRows(s.y, s.copy), overRows(s.y, s.back)
 	return s
@@ -178,4 +180,12 @@ func (s *identity) back(_, r0, r1 int) {
 	for r := r0; r < r1; r++ {
 		copyRow(s.dx.f32Row(r), s.dy.f32Row(r), s.dx.Add)
 	}
+}
+
+// Lower implements [integer.Lowerer]: the operation vanishes.
+func (s *identity) Lower(_ *integer.Builder, _ string, in []integer.Ref) (integer.Ref, error) {
+	if err := movesCodes(s.y, in); err != nil {
+		return integer.NoRef, err
+	}
+	return in[0], nil
 }

@@ -1,6 +1,10 @@
 package autograd
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/bitgrad/bitgrad/integer"
+)
 
 // Pad returns x [N C H W] with a frame of real zeros around H and W:
 //
@@ -52,8 +56,8 @@ type pad struct {
 
 // Bind implements [Op].
 func (o PadOp) Bind(b *Binding) Step {
-	s := &pad{Border: o.Frame, x: b.source(0), y: b.Out, dx: b.GradIn[0], dy: b.GradOut}
-	s.y.Grid = b.Out.Grid
+	x := b.source(0)
+	s := &pad{Border: o.Frame, x: x, y: b.Out, dx: b.GradIn[0], dy: b.GradOut}
 	s.forward, s.backward = overRows(s.y, s.place), overRows(s.x.View, s.crop)
 	return s
 }
@@ -96,4 +100,13 @@ func (s *pad) crop(_, r0, r1 int) {
 		dx := s.dx.f32Row(r)
 		copyRow(dx, s.dy.F32[from:from+len(dx)], s.dx.Add)
 	}
+}
+
+// Lower implements [integer.Lowerer]: the codes move, the grid is kept.
+func (s *pad) Lower(b *integer.Builder, name string, in []integer.Ref) (integer.Ref, error) {
+	if err := movesCodes(s.y, in); err != nil {
+		return integer.NoRef, err
+	}
+	p := integer.Pads{Top: s.Top, Left: s.Left, Bottom: s.Bottom, Right: s.Right}
+	return b.Pad(name, in[0], integer.Pad{Pad: p}), b.Err()
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/bitgrad/bitgrad/integer"
 	"github.com/bitgrad/bitgrad/internal/kernels"
 	"github.com/bitgrad/bitgrad/quant"
 )
@@ -260,4 +261,35 @@ func (s *codeClamp) derive(_, r0, r1 int) {
 			}
 		}
 	}
+}
+
+// Lower implements [integer.Lowerer]: codes of up to 8 bits go through a table,
+// wider ones are clamped by a requantizer between equal grids.
+func (s *codeClamp) Lower(b *integer.Builder, name string, in []integer.Ref) (integer.Ref, error) {
+	if err := movesCodes(s.y, in); err != nil {
+		return integer.NoRef, err
+	}
+	s.bounds()
+	g := s.x.Grid.Clone()
+	if g.BitWidth > 8 {
+		m, err := quant.NewRecode(quant.Float, g, g)
+		if err != nil {
+			return integer.NoRef, err
+		}
+		m.Lo, m.Hi = s.lo, s.hi[0]
+		return b.Requantize(name, in[0], integer.Requantize{Requant: &m.Requantizer, Grid: g}), b.Err()
+	}
+	tables := s.hi[:1]
+	if g.PerChannel() {
+		tables = s.hi
+	}
+	var codes [][]int32
+	for _, hi := range tables {
+		var table []int32
+		for q := g.QMin(); q <= g.QMax(); q++ {
+			table = append(table, min(max(q, s.lo), hi))
+		}
+		codes = append(codes, table)
+	}
+	return b.Table(name, in[0], integer.Table{Codes: codes, Grid: g}), b.Err()
 }

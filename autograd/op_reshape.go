@@ -3,6 +3,8 @@ package autograd
 import (
 	"errors"
 	"fmt"
+
+	"github.com/bitgrad/bitgrad/integer"
 )
 
 // Flatten returns each sample of x [N C H W] as a vector in the order of its
@@ -97,7 +99,8 @@ func (FlattenOp) Bind(b *Binding) Step { return bindReshape(b) }
 func (ReshapeOp) Bind(b *Binding) Step { return bindReshape(b) }
 
 func bindReshape(b *Binding) Step {
-	s := &reshape{x: b.source(0), y: b.Out, dx: b.GradIn[0], dy: b.GradOut}
+	x := b.source(0)
+	s := &reshape{x: x, y: b.Out, dx: b.GradIn[0], dy: b.GradOut}
 	s.from, s.to = sampleOffsets(s.x.View), sampleOffsets(s.y)
 	s.forward = s.sample
 	if !s.dx.Empty() {
@@ -163,4 +166,13 @@ func (s *reshape) back(_, n int) {
 	for i, at := range s.gradTo {
 		dx[at] += dy[s.gradFrom[i]]
 	}
+}
+
+// Lower implements [integer.Lowerer]: the codes move, the grid is kept.
+func (s *reshape) Lower(b *integer.Builder, name string, in []integer.Ref) (integer.Ref, error) {
+	if err := movesCodes(s.y, in); err != nil {
+		return integer.NoRef, err
+	}
+	l := s.y.L
+	return b.Reshape(name, in[0], integer.Reshape{C: l.C, H: l.H, W: l.W}), b.Err()
 }

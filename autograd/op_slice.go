@@ -2,6 +2,8 @@ package autograd
 
 import (
 	"fmt"
+
+	"github.com/bitgrad/bitgrad/integer"
 )
 
 // Range selects the indices Start, Start+Step, … below Stop of an axis. Stop 0
@@ -78,7 +80,8 @@ type slice struct {
 
 // Bind implements [Op].
 func (o SliceOp) Bind(b *Binding) Step {
-	s := &slice{x: b.source(0), y: b.Out, dx: b.GradIn[0], dy: b.GradOut}
+	x := b.source(0)
+	s := &slice{x: x, y: b.Out, dx: b.GradIn[0], dy: b.GradOut}
 	l := s.x.L
 	s.c, _, _ = o.C.resolve(l.C)
 	s.h, _, _ = o.H.resolve(l.H)
@@ -136,4 +139,12 @@ func (s *slice) give(_, r0, r1 int) {
 			}
 		}
 	}
+}
+
+// Lower implements [integer.Lowerer]: the codes move, the grid is kept.
+func (s *slice) Lower(b *integer.Builder, name string, in []integer.Ref) (integer.Ref, error) {
+	if err := movesCodes(s.y, in); err != nil {
+		return integer.NoRef, err
+	}
+	return b.Slice(name, in[0], integer.Slice{C: integer.Range(s.c), H: integer.Range(s.h), W: integer.Range(s.w)}), b.Err()
 }

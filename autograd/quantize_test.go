@@ -19,9 +19,13 @@ func (o quantizeOp) Infer(_ autograd.Env, in []autograd.Type) (autograd.Spec, er
 	}
 	t := in[0]
 	t.Format = &quant.UniformFormat{BitWidth: o.grid.BitWidth, Signed: o.grid.Signed, Affine: o.grid.ZeroPoint != 0}
-	t.DType = autograd.Uint8
-	if o.grid.Signed {
+	switch {
+	case o.grid.BitWidth > 8:
+		t.DType = autograd.Int32
+	case o.grid.Signed:
 		t.DType = autograd.Int8
+	default:
+		t.DType = autograd.Uint8
 	}
 	return autograd.Spec{Out: t}, nil
 }
