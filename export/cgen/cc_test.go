@@ -68,10 +68,17 @@ func batch(t *testing.T, dir string, models []*integer.Model, options []Options)
 	return fmt.Sprintf("%s\nint main(void)\n{\n    int failed = 0;\n%s    return failed;\n}\n", text.String(), calls.String())
 }
 
-// TestGeneratedProgramsEqualInterpreter compiles random models and runs them.
+// TestGeneratedProgramsEqualInterpreter compiles random models, and models at the limits of the
+// rules, and runs them.
 func TestGeneratedProgramsEqualInterpreter(t *testing.T) {
 	cc := compiler(t)
-	models, options, kinds := drawModels(t, 5, 60)
+	models, options, kinds := drawModels(t, 9, 30)
+	limits := extremes(t)
+	for _, name := range slices.Sorted(maps.Keys(limits)) {
+		m := limits[name]
+		models = append(models, m)
+		options = append(options, Options{Prefix: name, Images: noise(m, 3)})
+	}
 	dir := t.TempDir()
 	out, status := run(t, build(t, cc, dir, "all", batch(t, dir, models, options), strict...))
 	if status != 0 {

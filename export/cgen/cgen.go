@@ -197,7 +197,7 @@ func (p *program) header(w io.Writer) error {
 	out := p.model.Nodes[p.model.Output].Out
 	e := &expander{w: b, words: map[string]string{
 		"P": p.prefix, "UP": strings.ToUpper(p.prefix), "INPUT": p.inputType(), "LOGIT": p.logitType().String(),
-		"OUTPUTS": fmt.Sprint(out.Len()), "OUTPUT": p.location(p.model.Output),
+		"OUTPUTS": fmt.Sprint(out.Len()), "OUTPUT": p.location(p.model.Output), "CODE": typeOf(&p.model.Nodes[p.model.Output]).String(),
 	}}
 	b.WriteString(p.introduction())
 	e.text(declarations)
@@ -283,11 +283,11 @@ func (p *program) ram() int64 {
 // location returns the expression that points to the codes of node i.
 func (p *program) location(i int) string {
 	t := typeOf(&p.model.Nodes[i])
-	memory := fmt.Sprintf("%s_memory%d + %d", p.prefix, t.bits, p.plan.offsets[i])
+	memory := plus(fmt.Sprintf("%s_memory%d", p.prefix, t.bits), p.plan.offsets[i])
 	if t.signed {
-		return "(" + memory + ")"
+		return memory
 	}
-	return fmt.Sprintf("((%v *)(%s))", t, memory)
+	return fmt.Sprintf("(%v *)(%s)", t, memory)
 }
 
 // trace writes the function that runs every node.

@@ -47,7 +47,8 @@ func sanitize(s string, most int) string {
 // nodeIdentifier returns the name of the function of node i. The index keeps names
 // apart that are alike in C.
 func nodeIdentifier(prefix string, i int, name string) string {
-	return fmt.Sprintf("%s_%d_%s", prefix, i, sanitize(name, maxPrefix))
+	words := strings.FieldsFunc(sanitize(name, maxPrefix), func(r rune) bool { return r == '_' })
+	return strings.TrimRight(fmt.Sprintf("%s_%d_%s", prefix, i, strings.Join(words, "_")), "_")
 }
 
 // comment returns text that neither ends a comment nor the line.

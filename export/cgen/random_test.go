@@ -109,13 +109,13 @@ func (d *drawer) channels(n, scales int) ([]int32, quant.Grid) {
 	return codes, g
 }
 
-func (d *drawer) biases(n, size int) []int64 {
+func (d *drawer) biases(n int, size int64) []int64 {
 	if d.chance(4) {
 		return nil
 	}
 	b := make([]int64, n)
 	for i := range b {
-		b[i] = int64(d.between(-size, size))
+		b[i] = d.Int64N(2*size+1) - size
 	}
 	return b
 }
@@ -169,7 +169,7 @@ func (d *drawer) logits(x integer.Ref) integer.Ref {
 	n := d.b.Node(x)
 	o := d.between(1, 6)
 	codes, g := d.channels(o*n.Out.C, []int{1, o}[d.IntN(2)])
-	size := []int{1000, 1 << 30, math.MaxInt32 - 1}[d.IntN(3)]
+	size := []int64{1000, 1 << 30, math.MaxInt32 - 1}[d.IntN(3)]
 	return d.b.Linear(d.name("logits"), x, integer.Linear{O: o, Weight: codes, WeightGrid: g, Bias: d.biases(o, size)})
 }
 

@@ -77,18 +77,20 @@ const entryPoints = `int64_t $P_at(const void *codes, int type, size_t i)
 
 void $P_run(const $INPUT *image, $LOGIT *logits)
 {
+    const $CODE *y = $OUTPUT;
     int32_t i;
     $P_trace(image, NULL, NULL);
     for (i = 0; i < $UP_OUTPUTS; i++)
-        logits[i] = $OUTPUT[i];
+        logits[i] = y[i];
 }
 
 int32_t $P_classify(const $INPUT *image)
 {
+    const $CODE *y = $OUTPUT;
     int32_t i, best = 0;
     $P_trace(image, NULL, NULL);
     for (i = 1; i < $UP_OUTPUTS; i++)
-        if ($OUTPUT[i] > $OUTPUT[best])
+        if (y[i] > y[best])
             best = i;
     return best;
 }
