@@ -3,6 +3,8 @@ package kernels
 import (
 	"math"
 	"testing"
+
+	"github.com/bitgrad/bitgrad/quant"
 )
 
 func TestElementwise(t *testing.T) {
@@ -187,4 +189,45 @@ func TestMomentsAreTheSameBytes(t *testing.T) {
 		equalSlices(t, "sum", sum, want)
 		equalSlices(t, "product", product, wantProduct)
 	})
+}
+
+func TestElementwiseAllocateNothing(t *testing.T) {
+	const n, channels = 200, 8
+	x, codes, acc, bits := make([]float32, n), make([]uint8, n), make([]int32, n), make([]uint8, BitBytes(n))
+	one, many, shift := []float32{1}, make([]float32, channels), []int32{3}
+	for c := range many {
+		many[c] = 1
+	}
+	grid := quant.Grid{BitWidth: 8, Signed: true, Scale: one}
+	requantizer := quant.Requantizer{Rule: quant.Float, Multiplier: many, Lo: -128, Hi: 127}
+	pool := PoolShape{C: channels, KH: 1, KW: 5, H: 1, W: 25, StrideW: 5}
+	if err := pool.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	xl, yl := Dense(1, 1, 25, channels), Dense(1, 1, 5, channels)
+	sums, products, exact := make([]float64, channels), make([]float64, channels), NewAccMoments(channels)
+	if got := testing.AllocsPerRun(10, func() {
+		ReLU(x, x, 6)
+		ReLUBackward(x, x, x, 6, true)
+		Add(x, x, x)
+		Axpy(x, 1, x)
+		ScaleBias(x, x, many, many)
+		Requantize(codes, acc, &requantizer)
+		RequantizeFloat(codes, acc, one, 0, -128, 127)
+		RequantizeShift(codes, acc, shift, -128, 127)
+		PassBits(bits, acc, shift, shift)
+		SelectBits(x, x, bits, true)
+		QuantizeCodes(codes, x, &grid, quant.HalfEven)
+		FakeQuantize(x, x, &grid, quant.HalfUp)
+		Dequantize(x, codes, true, 0, 1)
+		ChannelMoments(sums, products, x, xl, 0, 1)
+		exact.Add(acc)
+		pool.Max(x, yl, x, xl, codes, 0, 1)
+		pool.MaxBackward(x, xl, x, yl, codes, 0, 1, true)
+		pool.Average(x, yl, x, xl, 0, 1)
+		pool.AverageBackward(x, xl, x, yl, 0, 1, true)
+		SoftmaxCrossEntropy(nil, x[:channels], 0, 1)
+	}); got != 0 {
+		t.Errorf("%v allocations, want 0", got)
+	}
 }

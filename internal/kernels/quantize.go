@@ -14,7 +14,7 @@ import (
 func QuantizeCodes(dst []uint8, x []float32, g *quant.Grid, r quant.Rounding) (bad int) {
 	checkRow("quantize", len(dst), len(x), len(g.Scale))
 	if q, ok := newQuantizer(g, r); ok && len(x) > 0 {
-		return quantizeCodes(dst, x, &q)
+		return quantizeCodes(dst, x, q)
 	}
 	for i, v := range x {
 		bad += notFinite(v)
@@ -27,7 +27,7 @@ func QuantizeCodes(dst []uint8, x []float32, g *quant.Grid, r quant.Rounding) (b
 func FakeQuantize(dst, x []float32, g *quant.Grid, r quant.Rounding) (bad int) {
 	checkRow("fake quantize", len(dst), len(x), len(g.Scale))
 	if q, ok := newQuantizer(g, r); ok && len(x) > 0 {
-		return fakeQuantize(dst, x, &q)
+		return fakeQuantize(dst, x, q)
 	}
 	for i, v := range x {
 		bad += notFinite(v)
@@ -83,7 +83,7 @@ func (q *quantizer) round(x, s float32) float32 {
 	return even
 }
 
-func quantizeCodesPortable(dst []uint8, x []float32, q *quantizer) (bad int) {
+func quantizeCodesPortable(dst []uint8, x []float32, q quantizer) (bad int) {
 	for i := 0; i < len(x); i += len(q.scale) {
 		for c, s := range q.scale {
 			v := x[i+c]
@@ -94,7 +94,7 @@ func quantizeCodesPortable(dst []uint8, x []float32, q *quantizer) (bad int) {
 	return bad
 }
 
-func fakeQuantizePortable(dst, x []float32, q *quantizer) (bad int) {
+func fakeQuantizePortable(dst, x []float32, q quantizer) (bad int) {
 	for i := 0; i < len(x); i += len(q.scale) {
 		for c, s := range q.scale {
 			v := x[i+c]

@@ -23,14 +23,16 @@ import (
 )
 
 var kernels = map[string]func(*build.Context){
-	"gemm":        gemm,
-	"gemm8":       gemm8,
-	"elementwise": elementwise,
-	"quantize":    quantize,
-	"moments":     moments,
-	"pool":        pool,
-	"depthwise":   depthwise,
-	"pack":        transpose,
+	"gemm":             gemm,
+	"gemm8":            gemm8,
+	"elementwise":      elementwise,
+	"elementwise_avx2": elementwise8,
+	"quantize_avx2":    quantize8,
+	"quantize":         quantize,
+	"moments":          moments,
+	"pool":             pool,
+	"depthwise":        depthwise,
+	"pack":             transpose,
 }
 
 func main() {
