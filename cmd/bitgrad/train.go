@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/bitgrad/bitgrad/recipe"
+)
+
+// dataFlags say where images come from.
+type dataFlags struct {
+	Data    string `placeholder:"NAME|DIR" help:"Data set: digits, mnist, fashion-mnist, cifar10, or a folder. digits are drawn, the others are read."`
+	DataDir string `placeholder:"DIR" env:"BITGRAD_DATA" help:"Folder that holds the files of data sets."`
+	Threads int    `placeholder:"N" help:"Number of threads, one for each core unless given. It changes no result."`
+	JSON    bool   `name:"json" help:"Print one JSON document on stdout instead of a table."`
+}
+
+// runFlags are those of a run, whatever its task. What is not given is left to the
+// configuration; hence the pointers.
+type runFlags struct {
+	dataFlags
+	Net               *string  `placeholder:"NAME" help:"Reference network, for example lenet or resnet20."`
+	Quant             *string  `placeholder:"SPEC" help:"How all layers are quantized: dfp:w4a8, int8:w8a8,per-channel, or float to train without."`
+	Rule              []string `sep:"none" placeholder:"GLOB=SPEC" help:"How some layers are quantized. May be repeated; the last that matches counts."`
+	Config            string   `type:"path" placeholder:"FILE" help:"Configuration, YAML or JSON. Flags override it."`
+	FloatEpochs       *int     `placeholder:"N" help:"Epochs in floating point."`
+	FloatLR           *float64 `name:"float-lr" placeholder:"X" help:"Learning rate in floating point."`
+	Epochs            *int     `placeholder:"N" help:"Epochs of training on integers."`
+	FrozenEpochs      *float64 `placeholder:"N" help:"The last of them, with batch norm folded and fractional lengths frozen."`
+	LR                *float64 `name:"lr" placeholder:"X" help:"Learning rate of training on integers."`
+	Batch             *int     `placeholder:"N" help:"Images per step."`
+	Augment           *string  `placeholder:"STEPS" help:"Change training images at random: crop=4,flip,shift=2, or none."`
+	Seed              *uint64  `placeholder:"N" help:"Seed of everything random."`
+	Limit             *int     `placeholder:"N" help:"Use only so many training images."`
+	CalibrationImages *int     `placeholder:"N" help:"Training images that ranges are taken from."`
+	VerifyImages      *int     `placeholder:"N" help:"Test images whose every code is compared; 0 for all."`
+	Integer           bool     `default:"true" negatable:"" help:"Make the integer model. Without it any network can be trained."`
+	Out               string   `type:"path" placeholder:"DIR" help:"Directory of the run, which must not exist. The next free runs/NNN unless given."`
+	Resume            string   `type:"path" placeholder:"DIR" help:"Continue the run in this directory."`
+}
+
+// apply overrides fields of a configuration by the flags that were given.
+func (f *runFlags) apply(c *recipe.Config) {
+	set(&c.Net, f.Net)
+	set(&c.Quant, f.Quant)
+	set(&c.Float.Epochs, f.FloatEpochs)
+	set(&c.Float.LearningRate, f.FloatLR)
+	set(&c.Tune.Epochs, f.Epochs)
+	set(&c.Tune.FrozenEpochs, f.FrozenEpochs)
+	set(&c.Tune.LearningRate, f.LR)
+	set(&c.Batch, f.Batch)
+	set(&c.Augment, f.Augment)
+	set(&c.Seed, f.Seed)
+	set(&c.Limit, f.Limit)
+	set(&c.Calibration, f.CalibrationImages)
+	set(&c.Verify, f.VerifyImages)
+	if !f.Integer {
+		c.Integer = false
+	}
+	if f.Data != "" {
+		c.Data = f.Data
+	}
+	if len(f.Rule) > 0 {
+		c.Rules = f.Rule
+	}
+}
+
+func set[T any](field *T, flag *T) {
+	if flag != nil {
+		*field = *flag
+	}
+}
+
+// given returns the name of a flag that belongs to the configuration and was set, "" if
+// none was.
+func (f *runFlags) given() string {
+	for _, flag := range []struct {
+		name string
+		set  bool
+	}{
+		{"--data", f.Data != ""}, {"--net", f.Net != nil}, {"--quant", f.Quant != nil}, {"--rule", len(f.Rule) > 0},
+		{"--config", f.Config != ""}, {"--float-epochs", f.FloatEpochs != nil}, {"--float-lr", f.FloatLR != nil},
+		{"--epochs", f.Epochs != nil}, {"--frozen-epochs", f.FrozenEpochs != nil}, {"--lr", f.LR != nil},
+		{"--batch", f.Batch != nil}, {"--augment", f.Augment != nil}, {"--seed", f.Seed != nil}, {"--limit", f.Limit != nil},
+		{"--calibration-images", f.CalibrationImages != nil}, {"--verify-images", f.VerifyImages != nil},
+		{"--no-integer", !f.Integer}, {"--out", f.Out != ""},
+	} {
+		if flag.set {
+			return flag.name
+		}
+	}
+	return ""
+}
+
+// do starts a run from weights, which may be empty, or resumes one.
+func (f *runFlags) do(ctx context.Context, s streams, task, from string) error {
+	o := recipe.Options{DataDir: f.DataDir, Threads: f.Threads, Dir: f.Out, From: from, Log: s.stderr}
+	var result *recipe.Result
+	var err error
+	if f.Resume != "" {
+		name := f.given()
+		if name == "" && from != "" {
+			name = "the file " + from
+		}
+		if name != "" {
+			return fmt.Errorf("%w: %s together with --resume: a run is continued with the configuration that it has", recipe.ErrConfig, name)
+		}
+		result, err = recipe.Resume(ctx, f.Resume, o)
+	} else {
+		var c recipe.Config
+		if c, err = f.config(task, from); err != nil {
+			return err
+		}
+		result, err = recipe.Start(ctx, c, o)
+	}
+	if err != nil {
+		return err
+	}
+	if result.Finished() {
+		fmt.Fprintf(s.stderr, "%s is finished: nothing is changed\n", result.Dir())
+	}
+	if f.JSON {
+		return result.WriteJSON(s.stdout)
+	}
+	return result.WriteTable(s.stdout)
+}
+
+// config returns what the file, the weights and the flags say.
+func (f *runFlags) config(task, from string) (c recipe.Config, err error) {
+	switch {
+	case f.Config != "":
+		c, err = recipe.ReadConfig(f.Config, f.Data)
+	case from != "" && task != recipe.Train:
+		c, err = recipe.DefaultFrom(task, from, f.Data)
+	default:
+		c, err = recipe.Default(f.Data)
+	}
+	c.Task = task
+	f.apply(&c)
+	return c, err
+}
+
+type trainCommand struct {
+	runFlags
+	Init string `type:"path" placeholder:"FILE" help:"Start from these float weights: a run, a file of it, or a PyTorch state dict saved as safetensors."`
+}
+
+// Run trains.
+func (t *trainCommand) Run(ctx context.Context, s streams) error {
+	return t.do(ctx, s, recipe.Train, t.Init)
+}
+
+type quantizeCommand struct {
+	From string `arg:"" optional:"" type:"path" help:"Float weights: a run, a file of it, or a PyTorch state dict saved as safetensors."`
+	runFlags
+}
+
+// Run quantizes.
+func (q *quantizeCommand) Run(ctx context.Context, s streams) error {
+	return q.do(ctx, s, recipe.Quantize, q.From)
+}
+
+type finetuneCommand struct {
+	From string `arg:"" optional:"" type:"path" help:"A run, or its file calibrated.safetensors or quantized.safetensors."`
+	runFlags
+}
+
+// Run fine-tunes.
+func (t *finetuneCommand) Run(ctx context.Context, s streams) error {
+	return t.do(ctx, s, recipe.FineTune, t.From)
+}
