@@ -24,6 +24,9 @@ type grid struct {
 // mulAddPortable adds x·w to d, channel by channel, over the pixels from xAt and wAt on, row
 // by row.
 func (g *grid) mulAddPortable(d, x []float32, xAt int, w []float32, wAt int) {
+	if len(d) == 0 {
+		return
+	}
 	for r := range g.rows {
 		for k := range g.columns {
 			a, b := x[xAt+r*g.xRow+k*g.xColumn:][:len(d)], w[wAt+r*g.wRow+k*g.wColumn:][:len(d)]
@@ -36,6 +39,9 @@ func (g *grid) mulAddPortable(d, x []float32, xAt int, w []float32, wAt int) {
 
 // mulAddCodesPortable is mulAddPortable for codes, the bits of x flipped.
 func (g *grid) mulAddCodesPortable(d []int32, x []uint8, xAt int, w []int8, wAt int, flip uint8) {
+	if len(d) == 0 {
+		return
+	}
 	for r := range g.rows {
 		for k := range g.columns {
 			a, b := x[xAt+r*g.xRow+k*g.xColumn:][:len(d)], w[wAt+r*g.wRow+k*g.wColumn:][:len(d)]

@@ -10,13 +10,20 @@ func mulAddGridAVX512(d, x, w *float32, channels, rows, columns, xRow, xColumn, 
 //go:noescape
 func mulAddGridCodesAVX512(d *int32, x *uint8, w *int8, channels, rows, columns, xRow, xColumn, wRow, wColumn int, flip uint32)
 
+//go:noescape
+func mulAddGridAVX2(d, x, w *float32, channels, rows, columns, xRow, xColumn, wRow, wColumn int)
+
+//go:noescape
+func mulAddGridCodesAVX2(d *int32, x *uint8, w *int8, channels, rows, columns, xRow, xColumn, wRow, wColumn int, flip uint32)
+
 // gridLevel says which variant runs. It is a number and not a function variable, so that
 // sums on the stack of a caller stay there.
 var gridLevel cpu.ISA
 
 func init() {
-	register("depthwise", cpu.Portable, func() { gridLevel = cpu.Portable })
-	register("depthwise", cpu.AVX512, func() { gridLevel = cpu.AVX512 })
+	for _, level := range []cpu.ISA{cpu.Portable, cpu.AVX2, cpu.AVX512} {
+		register("depthwise", level, func() { gridLevel = level })
+	}
 }
 
 func (g *grid) mulAdd(d, x []float32, xAt int, w []float32, wAt int) {
@@ -26,6 +33,14 @@ func (g *grid) mulAdd(d, x []float32, xAt int, w []float32, wAt int) {
 	}
 	g.check(len(d), len(x), xAt, g.xRow, g.xColumn)
 	g.check(len(d), len(w), wAt, g.wRow, g.wColumn)
+	if gridLevel == cpu.AVX2 {
+		n := len(d) &^ 7
+		if n > 0 {
+			mulAddGridAVX2(&d[0], &x[xAt], &w[wAt], n, g.rows, g.columns, 4*g.xRow, 4*g.xColumn, 4*g.wRow, 4*g.wColumn)
+		}
+		g.mulAddPortable(d[n:], x, xAt+n, w, wAt+n)
+		return
+	}
 	mulAddGridAVX512(&d[0], &x[xAt], &w[wAt], len(d), g.rows, g.columns, 4*g.xRow, 4*g.xColumn, 4*g.wRow, 4*g.wColumn)
 }
 
@@ -36,6 +51,14 @@ func (g *grid) mulAddCodes(d []int32, x []uint8, xAt int, w []int8, wAt int, fli
 	}
 	g.check(len(d), len(x), xAt, g.xRow, g.xColumn)
 	g.check(len(d), len(w), wAt, g.wRow, g.wColumn)
+	if gridLevel == cpu.AVX2 {
+		n := len(d) &^ 7
+		if n > 0 {
+			mulAddGridCodesAVX2(&d[0], &x[xAt], &w[wAt], n, g.rows, g.columns, g.xRow, g.xColumn, g.wRow, g.wColumn, uint32(flip)*0x01010101)
+		}
+		g.mulAddCodesPortable(d[n:], x, xAt+n, w, wAt+n, flip)
+		return
+	}
 	mulAddGridCodesAVX512(&d[0], &x[xAt], &w[wAt], len(d), g.rows, g.columns, g.xRow, g.xColumn, g.wRow, g.wColumn, uint32(flip)*0x01010101)
 }
 

@@ -47,6 +47,12 @@ func selectBitsAVX512(dst, src *float32, bits *uint8, n int)
 func selectBitsAddAVX512(dst, src *float32, bits *uint8, n int)
 
 //go:noescape
+func selectBitsAVX2(dst, src *float32, bits *uint8, n int)
+
+//go:noescape
+func selectBitsAddAVX2(dst, src *float32, bits *uint8, n int)
+
+//go:noescape
 func requantizeShiftAVX2(dst *uint8, acc, shift *int32, pixels, channels int, lo, hi int32)
 
 //go:noescape
@@ -84,10 +90,8 @@ func init() {
 		v := vector{level, 8}
 		if level == cpu.AVX512 {
 			v.lanes = 1 // masks cover any number of elements
-			register("pass bits", level, func() { passBits, selectBits = v.passBits, selectBitsWide })
-		} else {
-			register("pass bits", level, func() { passBits, selectBits = v.passBits, selectBitsPortable })
 		}
+		register("pass bits", level, func() { passBits, selectBits = v.passBits, v.selectBits })
 		register("requantize shift", level, func() { requantizeShift = v.requantizeShift })
 		register("requantize float", level, func() { requantizeFloat = v.requantizeFloat })
 		register("quantize", level, func() { quantizeCodes, fakeQuantize, dequantize = v.quantizeCodes, v.fakeQuantize, v.dequantize })
@@ -199,12 +203,20 @@ func (v vector) passBits(bits []uint8, acc, first, last []int32) {
 	}
 }
 
-func selectBitsWide(dst, src []float32, bits []uint8, add bool) {
-	if add {
-		selectBitsAddAVX512(&dst[0], &src[0], &bits[0], len(dst))
-	} else {
-		selectBitsAVX512(&dst[0], &src[0], &bits[0], len(dst))
+func (v vector) selectBits(dst, src []float32, bits []uint8, add bool) {
+	n := len(dst) - len(dst)%v.lanes
+	switch {
+	case n == 0:
+	case v.level == cpu.AVX2 && add:
+		selectBitsAddAVX2(&dst[0], &src[0], &bits[0], n)
+	case v.level == cpu.AVX2:
+		selectBitsAVX2(&dst[0], &src[0], &bits[0], n)
+	case add:
+		selectBitsAddAVX512(&dst[0], &src[0], &bits[0], n)
+	default:
+		selectBitsAVX512(&dst[0], &src[0], &bits[0], n)
 	}
+	selectBitsPortable(dst[n:], src[n:], bits[n/8:], add)
 }
 
 func (v vector) quantizeCodes(dst []uint8, x []float32, q quantizer) (bad int) {

@@ -30,6 +30,7 @@ var kernels = map[string]func(*build.Context){
 	"quantize_avx2":    quantize8,
 	"quantize":         quantize,
 	"moments":          moments,
+	"sums_avx2":        sums8,
 	"pool":             pool,
 	"depthwise":        depthwise,
 	"pack":             transpose,
