@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"github.com/bitgrad/bitgrad/autograd"
 	"github.com/bitgrad/bitgrad/datasets"
@@ -27,7 +26,7 @@ type Blueprint struct {
 	// was not.
 	Quant string   `json:"quant"`
 	Rules []string `json:"rules"`
-	// Data is the name of the data set that the network was trained on.
+	// Data is the name of the data set that the network was trained on, no path.
 	Data string `json:"data"`
 }
 
@@ -38,7 +37,7 @@ func newBlueprint(c Config, info datasets.Info) (Blueprint, error) {
 		return Blueprint{}, err
 	}
 	b := Blueprint{Net: c.Net, Classes: info.Classes, C: info.C, H: info.H, W: info.W, Float: info.Float,
-		Quant: c.Quant, Rules: slices.Clone(c.Rules), Data: c.Data}
+		Quant: c.Quant, Rules: append([]string{}, c.Rules...), Data: info.Name}
 	own := make().Input
 	if c.Normalize == "net" && !info.Float && own.C == info.C && own.H == info.H && own.W == info.W {
 		b.Mean, b.Std = own.Mean, own.Std

@@ -10,18 +10,25 @@ import (
 	"github.com/bitgrad/bitgrad/datasets"
 )
 
-// openData opens the data set of c and cuts it to Limit.
-func openData(c Config, dir string) (*datasets.Splits, error) {
-	s, err := datasets.Open(c.Data, dir)
-	if err != nil || c.Limit == 0 {
+// openData opens a data set and cuts it to limit training images, 0 for all.
+func openData(data, dir string, limit int) (*datasets.Splits, error) {
+	rest := max(100, limit/4)
+	if limit > 0 && data == "digits" && limit <= datasets.DigitsTrain && rest <= datasets.DigitsValid { // draw no more than are used
+		s, err := datasets.DigitSplits(limit, rest, rest, 1)
+		if err == nil {
+			s.Notes = append(s.Notes, cutNote)
+		}
+		return s, err
+	}
+	s, err := datasets.Open(data, dir)
+	if err != nil || limit == 0 {
 		return s, err
 	}
 	cut := func(ds datasets.Dataset, n int) (datasets.Dataset, error) {
 		return datasets.Subset(ds, 0, min(n, ds.Info().N))
 	}
-	rest := max(100, c.Limit/4)
-	out := &datasets.Splits{Notes: append(s.Notes, "the data set was cut by limit: accuracies are rough")}
-	if out.Train, err = cut(s.Train, c.Limit); err != nil {
+	out := &datasets.Splits{Notes: append(s.Notes, cutNote)}
+	if out.Train, err = cut(s.Train, limit); err != nil {
 		return nil, err
 	}
 	if out.Valid, err = cut(s.Valid, rest); err != nil {
@@ -30,6 +37,8 @@ func openData(c Config, dir string) (*datasets.Splits, error) {
 	out.Test, err = cut(s.Test, rest)
 	return out, err
 }
+
+const cutNote = "limit cuts the data set: accuracies are rough"
 
 // describeData says what the run learns from.
 func (r *run) describeData() {

@@ -23,28 +23,44 @@ var (
 	ErrDiffers = errors.New("recipe: integer model and graph differ")
 )
 
-// An Interrupted error says where a run that was stopped can be continued.
-type Interrupted struct {
+// A StageError says in which stage of which run the work stopped. Everything that
+// was done before is on disk.
+type StageError struct {
 	Dir   string // the run
-	Stage string // what was being done
-	Task  string // the task of the run: "train"
-	Err   error  // why it stopped
+	Task  string // of the run: Train
+	Stage string
+	// Interrupted is true where nothing went wrong: the context was cancelled.
+	Interrupted bool
+	Err         error
 }
 
 // Error names the stage.
-func (e *Interrupted) Error() string {
-	return fmt.Sprintf("recipe: interrupted during stage %s: %v", e.Stage, e.Err)
+func (e *StageError) Error() string {
+	if e.Interrupted {
+		return fmt.Sprintf("recipe: interrupted in stage %s: %v", e.Stage, e.Err)
+	}
+	return fmt.Sprintf("recipe: stage %s: %v", e.Stage, e.Err)
 }
 
 // Unwrap returns the reason.
-func (e *Interrupted) Unwrap() error { return e.Err }
+func (e *StageError) Unwrap() error { return e.Err }
 
-// Command returns the command line that continues the run.
-func (e *Interrupted) Command() string { return "bitgrad " + e.Task + " --resume " + e.Dir }
+// Command returns the command line that continues the run where that may help: after an
+// interruption, and after a file that could not be written. It is empty otherwise.
+func (e *StageError) Command() string {
+	var disk *files.WriteError
+	if e.Interrupted || errors.As(e.Err, &disk) {
+		return "bitgrad " + e.Task + " --resume " + e.Dir
+	}
+	return ""
+}
 
 // IsCall reports whether err says that the call was wrong, and not that the work
 // failed: an unknown name, a bad specification, a file that is not there.
 func IsCall(err error) bool {
+	if failed := (*StageError)(nil); errors.As(err, &failed) {
+		return false
+	}
 	for _, sentinel := range []error{
 		ErrConfig, fakequant.ErrSpec, fakequant.ErrRule, layers.ErrNet, layers.ErrInput, optim.ErrConfig,
 		datasets.ErrMissing, datasets.ErrUnknown, datasets.ErrOption, files.ErrRunExists, fs.ErrNotExist,

@@ -63,7 +63,8 @@ type machine struct {
 	Cores        int                `json:"cores"`
 	Threads      int                `json:"threads"`
 	DataDir      string             `json:"data_dir"`
-	From         string             `json:"from"` // the file of weights that the run started from
+	Data         string             `json:"data"` // the folder of the data set, where one was named
+	From         string             `json:"from"` // the weights that the run started from
 	Started      string             `json:"started"`
 	Sessions     int                `json:"sessions"`
 	StageSeconds map[string]float64 `json:"stage_seconds"`

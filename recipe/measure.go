@@ -12,10 +12,11 @@ import (
 	"github.com/bitgrad/bitgrad/integer"
 )
 
-// measureTime is how long a rate is measured, measureImages on how many images
-// at most.
+// measureTime is how long a rate is measured, measureBatch the batch of a program,
+// measureImages that of the engine.
 const (
 	measureTime   = 300 * time.Millisecond
+	measureBatch  = 128
 	measureImages = 1024
 )
 

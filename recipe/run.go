@@ -87,9 +87,21 @@ func (c Config) stages() []stage {
 // wanted, also whether the network can become one.
 //
 // When ctx is cancelled the step that runs is finished, a checkpoint is written
-// and the error is an [*Interrupted].
+// and the error is a [*StageError], as for all that goes wrong in a stage.
 func Start(ctx context.Context, c Config, o Options) (*Result, error) {
-	r, err := newRun(c, o)
+	if c.Task == Quantize {
+		c.Float.Epochs, c.Tune.Epochs = 0, 0
+	}
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if o.From == "" && c.Task != Train {
+		return nil, configError("%s needs weights to start from: name a run or a file", c.Task)
+	}
+	if _, err := os.Lstat(o.Dir); o.Dir != "" && err == nil { // found before the data is read
+		return nil, &files.RunExistsError{Path: o.Dir}
+	}
+	r, err := newRun(c, o, c.Data)
 	if err != nil {
 		return nil, err
 	}
@@ -129,13 +141,16 @@ func Resume(ctx context.Context, dir string, o Options) (*Result, error) {
 		return nil, fmt.Errorf("%w: %w", ErrRun, err)
 	}
 	if exists(dir, resultFile) {
-		result := &Result{dir: dir, done: true}
-		if err := readDocument(dir, resultFile, result); err != nil {
-			return nil, err
+		r, err := readResult(dir)
+		if err == nil {
+			r.done = true
 		}
-		return result, nil
+		return r, err
 	}
 	c, err := ParseConfig(text, "")
+	if err == nil {
+		err = c.Validate()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrRun, filepath.Join(dir, configFile), err)
 	}
@@ -146,11 +161,18 @@ func Resume(ctx context.Context, dir string, o Options) (*Result, error) {
 	if o.DataDir == "" {
 		o.DataDir = before.DataDir
 	}
-	r, err := newRun(c, o)
+	data := c.Data
+	if before.Data != "" {
+		data = before.Data
+	}
+	r, err := newRun(c, o, data)
 	if err != nil {
 		return nil, err
 	}
 	defer r.pool.Close()
+	if before.Version != r.machine.Version {
+		r.logf("note: the run was started with Bitgrad %s, this is %s", before.Version, r.machine.Version)
+	}
 	r.dir = dir
 	r.machine.carry(before)
 	checksum := r.journal.DataSHA256
@@ -170,13 +192,11 @@ func Resume(ctx context.Context, dir string, o Options) (*Result, error) {
 	return r.work(ctx)
 }
 
-// newRun opens the data and builds the network; it changes nothing.
-func newRun(c Config, o Options) (*run, error) {
+// newRun opens the data set, which a folder may stand for, and builds the
+// network; it writes nothing.
+func newRun(c Config, o Options, data string) (*run, error) {
 	if err := cpu.Err(); err != nil {
 		return nil, configError("%v", err)
-	}
-	if err := c.Validate(); err != nil {
-		return nil, err
 	}
 	if o.Threads < 0 {
 		return nil, configError("threads %d: must not be negative", o.Threads)
@@ -186,11 +206,20 @@ func newRun(c Config, o Options) (*run, error) {
 		r.out = io.Discard
 	}
 	var err error
-	if r.data, err = openData(c, o.DataDir); err != nil {
+	if r.data, err = openData(data, o.DataDir, c.Limit); err != nil {
 		return nil, err
 	}
 	info := r.data.Train.Info()
 	r.describeData()
+	augment, err := datasets.ParseAugmentation(c.Augment)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range augment {
+		if err := a.Validate(info); err != nil {
+			return nil, err
+		}
+	}
 	if r.plan, err = newBlueprint(c, info); err != nil {
 		return nil, err
 	}
@@ -220,6 +249,9 @@ func newRun(c Config, o Options) (*run, error) {
 	}
 	r.pool = parallel.New(threads)
 	r.machine = newMachine(threads, o)
+	if stat, err := os.Stat(data); err == nil && stat.IsDir() {
+		r.machine.Data = absolute(data)
+	}
 	return r, nil
 }
 
@@ -281,11 +313,8 @@ func (r *run) work(ctx context.Context) (*Result, error) {
 		r.machine.StageSeconds[s.name] += time.Since(start).Seconds()
 		r.machine.PeakRSSBytes = max(r.machine.PeakRSSBytes, peakRSS())
 		if err != nil {
-			if interrupted := ctx.Err(); interrupted != nil && errors.Is(err, interrupted) {
-				err = &Interrupted{Dir: r.dir, Stage: s.name, Task: r.cfg.Task, Err: err}
-			} else {
-				err = fmt.Errorf("%s: %w", s.name, err)
-			}
+			cancelled := ctx.Err()
+			err = &StageError{Dir: r.dir, Task: r.cfg.Task, Stage: s.name, Err: err, Interrupted: cancelled != nil && errors.Is(err, cancelled)}
 			return nil, errors.Join(err, writeDocument(r.dir, machineFile, r.machine))
 		}
 		r.journal.Done = append(r.journal.Done, s.name)
@@ -297,7 +326,22 @@ func (r *run) work(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return result, writeDocument(r.dir, resultFile, result)
+	if err := writeDocument(r.dir, resultFile, result); err != nil {
+		return nil, err
+	}
+	return readResult(r.dir)
+}
+
+// readResult reads the result of a run that is finished.
+func readResult(dir string) (*Result, error) {
+	r := &Result{dir: dir}
+	if err := readDocument(dir, resultFile, r); err != nil {
+		return nil, err
+	}
+	for name, file := range r.Files {
+		r.Files[name] = filepath.Join(dir, file)
+	}
+	return r, nil
 }
 
 func (r *run) path(name string) string { return filepath.Join(r.dir, name) }

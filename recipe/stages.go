@@ -37,10 +37,10 @@ func (r *run) trainFloat(ctx context.Context) error {
 	if r.cfg.Quant == Float {
 		phase.Epochs += r.cfg.Tune.Epochs
 	}
-	if phase.Epochs > 0 {
-		if err := r.fitFloat(ctx, phase); err != nil {
-			return err
-		}
+	if phase.Epochs == 0 {
+		r.logf("  no epochs: the weights stay as they are")
+	} else if err := r.fitFloat(ctx, phase); err != nil {
+		return err
 	}
 	accuracy, err := r.accuracy(ctx, r.net.Graph, "float")
 	if err != nil {
@@ -187,7 +187,7 @@ func (r *run) report(context.Context) error {
 	rates := &r.machine.ImagesPerS
 	var err error
 	if r.cfg.Task != FineTune {
-		if rates.Float, err = measureGraph(r.net.Graph, r.data.Test, r.cfg.Batch, r.pool); err != nil {
+		if rates.Float, err = measureGraph(r.net.Graph, r.data.Test, measureBatch, r.pool); err != nil {
 			return err
 		}
 	}
@@ -195,7 +195,7 @@ func (r *run) report(context.Context) error {
 		if err := r.load(tunedFile, true); err != nil {
 			return err
 		}
-		if rates.Quantized, err = measureGraph(r.graph, r.data.Test, r.cfg.Batch, r.pool); err != nil {
+		if rates.Quantized, err = measureGraph(r.graph, r.data.Test, measureBatch, r.pool); err != nil {
 			return err
 		}
 	}
@@ -230,12 +230,12 @@ func (r *run) result() (*Result, error) {
 		"calibrated": rangesFile, "quantized": tunedFile, "model": modelFile, "verify": verifyFile, "result": resultFile,
 	} {
 		if name == "result" || exists(r.dir, file) {
-			out.Files[name] = r.path(file)
+			out.Files[name] = file
 		}
 	}
 	for _, format := range r.cfg.Export {
 		if j.has("export") {
-			out.Files["export_"+format] = filepath.Join(r.dir, exportFolder, format)
+			out.Files["export_"+format] = exportFolder + "/" + format
 		}
 	}
 	if !exists(r.dir, modelFile) {

@@ -44,10 +44,7 @@ func (r *run) check(ctx context.Context) error {
 // run; nil where there are none.
 func (r *run) initial() (func(path string) error, error) {
 	if r.opt.From == "" {
-		if r.cfg.Task == Train {
-			return nil, nil
-		}
-		return nil, configError("%s needs weights to start from: name a run or a file", r.cfg.Task)
+		return nil, nil
 	}
 	path, err := weightsOf(r.opt.From, r.cfg.Task)
 	if err != nil {

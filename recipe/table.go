@@ -12,23 +12,23 @@ import (
 // fractional length.
 //
 // A grid of dynamic fixed point has a fractional length, fl: its scale is 2^-fl.
-// Any other has a scale and a zero point in place of it.
+// Any other has a scale and a zero point, and nil for a fractional length.
 type Layer struct {
 	Name string `json:"name"`
 	Kind string `json:"kind"`
 
 	WeightBits      *int      `json:"weight_bits"`
-	WeightFL        *PerScale `json:"weight_fl,omitempty"`
+	WeightFL        *PerScale `json:"weight_fl"`
 	WeightScale     *PerScale `json:"weight_scale,omitempty"`
 	WeightZeroPoint *int      `json:"weight_zero_point,omitempty"`
 
 	InBits      *int      `json:"in_bits"`
-	InFL        *PerScale `json:"in_fl,omitempty"`
+	InFL        *PerScale `json:"in_fl"`
 	InScale     *PerScale `json:"in_scale,omitempty"`
 	InZeroPoint *int      `json:"in_zero_point,omitempty"`
 
 	OutBits      *int      `json:"out_bits"`
-	OutFL        *PerScale `json:"out_fl,omitempty"`
+	OutFL        *PerScale `json:"out_fl"`
 	OutScale     *PerScale `json:"out_scale,omitempty"`
 	OutZeroPoint *int      `json:"out_zero_point,omitempty"`
 

@@ -67,7 +67,7 @@ func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 		kong.Name("bitgrad"),
 		kong.Description("Train networks that run on integers: what you train is what you ship, bit for bit."),
 		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { exited = code; panic(exit{}) }),
+		kong.Exit(func(code int) { exited = code }),
 		kong.Vars{"version": "bitgrad " + recipe.Version()},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(streams{stdout, stderr}),
@@ -79,9 +79,9 @@ func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	parsed, ended, err := parse(parser, args)
+	parsed, err := parser.Parse(args)
 	switch {
-	case ended:
+	case exited >= 0:
 		return exited
 	case err != nil:
 		fmt.Fprintf(stderr, "bitgrad: %v\n", err)
@@ -90,34 +90,17 @@ func run(args []string, _ io.Reader, stdout, stderr io.Writer) int {
 	return report(stderr, parsed.Run())
 }
 
-// exit ends parsing early: kong calls Exit where it printed help or the version.
-type exit struct{}
-
-func parse(parser *kong.Kong, args []string) (c *kong.Context, ended bool, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			if _, ok := r.(exit); !ok {
-				panic(r)
-			}
-			ended = true
-		}
-	}()
-	c, err = parser.Parse(args)
-	return c, false, err
-}
-
 // report prints an error and returns the exit code that it stands for.
 func report(stderr io.Writer, err error) int {
 	if err == nil {
 		return exitDone
 	}
 	fmt.Fprintf(stderr, "bitgrad: %s\n", strings.TrimSpace(err.Error()))
-	var interrupted *recipe.Interrupted
-	switch {
-	case errors.As(err, &interrupted):
-		fmt.Fprintf(stderr, "continue with: %s\n", interrupted.Command())
-		return exitFailed
-	case recipe.IsCall(err):
+	var stopped *recipe.StageError
+	if errors.As(err, &stopped) && stopped.Command() != "" {
+		fmt.Fprintf(stderr, "continue with: %s\n", stopped.Command())
+	}
+	if recipe.IsCall(err) {
 		return exitCall
 	}
 	return exitFailed

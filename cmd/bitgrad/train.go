@@ -23,11 +23,6 @@ type runFlags struct {
 	Quant             *string  `placeholder:"SPEC" help:"How all layers are quantized: dfp:w4a8, int8:w8a8,per-channel, or float to train without."`
 	Rule              []string `sep:"none" placeholder:"GLOB=SPEC" help:"How some layers are quantized. May be repeated; the last that matches counts."`
 	Config            string   `type:"path" placeholder:"FILE" help:"Configuration, YAML or JSON. Flags override it."`
-	FloatEpochs       *int     `placeholder:"N" help:"Epochs in floating point."`
-	FloatLR           *float64 `name:"float-lr" placeholder:"X" help:"Learning rate in floating point."`
-	Epochs            *int     `placeholder:"N" help:"Epochs of training on integers."`
-	FrozenEpochs      *float64 `placeholder:"N" help:"The last of them, with batch norm folded and fractional lengths frozen."`
-	LR                *float64 `name:"lr" placeholder:"X" help:"Learning rate of training on integers."`
 	Batch             *int     `placeholder:"N" help:"Images per step."`
 	Augment           *string  `placeholder:"STEPS" help:"Change training images at random: crop=4,flip,shift=2, or none."`
 	Seed              *uint64  `placeholder:"N" help:"Seed of everything random."`
@@ -39,8 +34,31 @@ type runFlags struct {
 	Resume            string   `type:"path" placeholder:"DIR" help:"Continue the run in this directory."`
 }
 
+// floatFlags are those of training in floating point.
+type floatFlags struct {
+	FloatEpochs *int     `placeholder:"N" help:"Epochs in floating point."`
+	FloatLR     *float64 `name:"float-lr" placeholder:"X" help:"Learning rate in floating point."`
+	Init        string   `placeholder:"FILE" help:"Start from these float weights: a run, a file of it, or a PyTorch state dict saved as safetensors."`
+}
+
+// tuneFlags are those of training on integers.
+type tuneFlags struct {
+	Epochs       *int     `placeholder:"N" help:"Epochs of training on integers."`
+	FrozenEpochs *float64 `placeholder:"N" help:"The last of them, with batch norm folded and fractional lengths frozen."`
+	LR           *float64 `name:"lr" placeholder:"X" help:"Learning rate of training on integers."`
+}
+
+// job is what a command asks for.
+type job struct {
+	task string
+	from string // weights to start from, or empty
+	runFlags
+	floatFlags
+	tuneFlags
+}
+
 // apply overrides fields of a configuration by the flags that were given.
-func (f *runFlags) apply(c *recipe.Config) {
+func (f *job) apply(c *recipe.Config) {
 	set(&c.Net, f.Net)
 	set(&c.Quant, f.Quant)
 	set(&c.Float.Epochs, f.FloatEpochs)
@@ -73,7 +91,7 @@ func set[T any](field *T, flag *T) {
 
 // given returns the name of a flag that belongs to the configuration and was set, "" if
 // none was.
-func (f *runFlags) given() string {
+func (f *job) given() string {
 	for _, flag := range []struct {
 		name string
 		set  bool
@@ -83,7 +101,7 @@ func (f *runFlags) given() string {
 		{"--epochs", f.Epochs != nil}, {"--frozen-epochs", f.FrozenEpochs != nil}, {"--lr", f.LR != nil},
 		{"--batch", f.Batch != nil}, {"--augment", f.Augment != nil}, {"--seed", f.Seed != nil}, {"--limit", f.Limit != nil},
 		{"--calibration-images", f.CalibrationImages != nil}, {"--verify-images", f.VerifyImages != nil},
-		{"--no-integer", !f.Integer}, {"--out", f.Out != ""},
+		{"--no-integer", !f.Integer}, {"--out", f.Out != ""}, {"the file " + f.from, f.from != ""},
 	} {
 		if flag.set {
 			return flag.name
@@ -92,23 +110,19 @@ func (f *runFlags) given() string {
 	return ""
 }
 
-// do starts a run from weights, which may be empty, or resumes one.
-func (f *runFlags) do(ctx context.Context, s streams, task, from string) error {
-	o := recipe.Options{DataDir: f.DataDir, Threads: f.Threads, Dir: f.Out, From: from, Log: s.stderr}
+// do starts a run or resumes one.
+func (f *job) do(ctx context.Context, s streams) error {
+	o := recipe.Options{DataDir: f.DataDir, Threads: f.Threads, Dir: f.Out, From: f.from, Log: s.stderr}
 	var result *recipe.Result
 	var err error
 	if f.Resume != "" {
-		name := f.given()
-		if name == "" && from != "" {
-			name = "the file " + from
-		}
-		if name != "" {
+		if name := f.given(); name != "" {
 			return fmt.Errorf("%w: %s together with --resume: a run is continued with the configuration that it has", recipe.ErrConfig, name)
 		}
 		result, err = recipe.Resume(ctx, f.Resume, o)
 	} else {
 		var c recipe.Config
-		if c, err = f.config(task, from); err != nil {
+		if c, err = f.config(); err != nil {
 			return err
 		}
 		result, err = recipe.Start(ctx, c, o)
@@ -126,46 +140,51 @@ func (f *runFlags) do(ctx context.Context, s streams, task, from string) error {
 }
 
 // config returns what the file, the weights and the flags say.
-func (f *runFlags) config(task, from string) (c recipe.Config, err error) {
+func (f *job) config() (c recipe.Config, err error) {
 	switch {
 	case f.Config != "":
 		c, err = recipe.ReadConfig(f.Config, f.Data)
-	case from != "" && task != recipe.Train:
-		c, err = recipe.DefaultFrom(task, from, f.Data)
+	case f.from != "" && f.task != recipe.Train:
+		c, err = recipe.DefaultFrom(f.task, f.from, f.Data)
 	default:
 		c, err = recipe.Default(f.Data)
 	}
-	c.Task = task
+	c.Task = f.task
 	f.apply(&c)
 	return c, err
 }
 
 type trainCommand struct {
 	runFlags
-	Init string `type:"path" placeholder:"FILE" help:"Start from these float weights: a run, a file of it, or a PyTorch state dict saved as safetensors."`
+	floatFlags
+	tuneFlags
 }
 
 // Run trains.
 func (t *trainCommand) Run(ctx context.Context, s streams) error {
-	return t.do(ctx, s, recipe.Train, t.Init)
+	j := job{recipe.Train, t.Init, t.runFlags, t.floatFlags, t.tuneFlags}
+	return j.do(ctx, s)
 }
 
 type quantizeCommand struct {
-	From string `arg:"" optional:"" type:"path" help:"Float weights: a run, a file of it, or a PyTorch state dict saved as safetensors."`
+	From string `arg:"" optional:"" help:"Float weights: a run, a file of it, or a PyTorch state dict saved as safetensors."`
 	runFlags
 }
 
 // Run quantizes.
 func (q *quantizeCommand) Run(ctx context.Context, s streams) error {
-	return q.do(ctx, s, recipe.Quantize, q.From)
+	j := job{task: recipe.Quantize, from: q.From, runFlags: q.runFlags}
+	return j.do(ctx, s)
 }
 
 type finetuneCommand struct {
-	From string `arg:"" optional:"" type:"path" help:"A run, or its file calibrated.safetensors or quantized.safetensors."`
+	From string `arg:"" optional:"" help:"A run, or its file calibrated.safetensors or quantized.safetensors."`
 	runFlags
+	tuneFlags
 }
 
 // Run fine-tunes.
 func (t *finetuneCommand) Run(ctx context.Context, s streams) error {
-	return t.do(ctx, s, recipe.FineTune, t.From)
+	j := job{task: recipe.FineTune, from: t.From, runFlags: t.runFlags, tuneFlags: t.tuneFlags}
+	return j.do(ctx, s)
 }

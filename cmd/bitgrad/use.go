@@ -13,7 +13,7 @@ func (f *dataFlags) use(s streams, images int) recipe.UseOptions {
 }
 
 type evalCommand struct {
-	From string `arg:"" type:"path" help:"A run, weights of it, or an integer model."`
+	From string `arg:"" help:"A run, weights of it, or an integer model."`
 	dataFlags
 	Images int `placeholder:"N" help:"Number of test images; all unless given."`
 }
@@ -35,7 +35,7 @@ func (e *evalCommand) Run(ctx context.Context, s streams) error {
 }
 
 type verifyCommand struct {
-	Run_   string `arg:"" name:"run" type:"path" help:"Directory of a run."`
+	Dir    string `arg:"" name:"run" help:"Directory of a run."`
 	Model  string `type:"path" placeholder:"FILE" help:"Integer model to compare, that of the run unless given."`
 	Images int    `name:"verify-images" placeholder:"N" help:"Number of test images; all unless given."`
 	dataFlags
@@ -43,7 +43,7 @@ type verifyCommand struct {
 
 // Run verifies.
 func (v *verifyCommand) Run(ctx context.Context, s streams) error {
-	diff, err := recipe.Verify(ctx, v.Run_, v.Model, v.use(s, v.Images))
+	diff, err := recipe.Verify(ctx, v.Dir, v.Model, v.use(s, v.Images))
 	if diff == nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (v *verifyCommand) Run(ctx context.Context, s streams) error {
 }
 
 type exportCommand struct {
-	From   string `arg:"" type:"path" help:"A run, or an integer model."`
+	From   string `arg:"" help:"A run, or an integer model."`
 	Format string `default:"c" enum:"c" help:"Format to write: c."`
 	Out    string `type:"path" placeholder:"DIR" required:"" help:"Folder to write to."`
 	Images int    `default:"2" placeholder:"N" help:"Number of test images that the text carries to be tried on."`
@@ -85,7 +85,7 @@ func (e *exportCommand) Run(s streams) error {
 }
 
 type inspectCommand struct {
-	From  string   `arg:"" optional:"" type:"path" help:"A run, weights of it, or an integer model."`
+	From  string   `arg:"" optional:"" help:"A run, weights of it, or an integer model."`
 	Net   string   `placeholder:"NAME" help:"Reference network to look at instead."`
 	Quant string   `placeholder:"SPEC" help:"With --net: how it is quantized."`
 	Rule  []string `sep:"none" placeholder:"GLOB=SPEC" help:"With --net: how some of its layers are."`
