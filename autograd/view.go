@@ -15,6 +15,10 @@ type Layout = kernels.Layout
 // Pool runs the parts of a step on the workers of a program.
 type Pool = parallel.Pool
 
+// NewPool starts workers for programs, at least one; Close stops them. The
+// number of workers changes no result.
+func NewPool(workers int) *Pool { return parallel.New(workers) }
+
 // Memory is a typed piece of a program's arena; the slice that matches DType
 // is set, Int8 in U8.
 type Memory struct {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/bitgrad/bitgrad/autograd"
@@ -17,8 +18,8 @@ type VerifyOptions struct {
 	Images int
 	// Batch is the batch size of the evaluation program; 0 means 32.
 	Batch int
-	// Pool runs the comparison; nil uses the calling goroutine.
-	Pool *autograd.Pool
+	// Workers is the number of goroutines that compare; 0 means GOMAXPROCS.
+	Workers int
 	// OnProgress, if not nil, is called after every batch.
 	OnProgress func(done, total int)
 }
@@ -72,6 +73,7 @@ func VerifyModel(ctx context.Context, m *integer.Model, g *autograd.Graph, ds da
 	if err != nil {
 		return nil, err
 	}
+	defer v.pool.Close()
 	defer v.engine.Close()
 	for from := 0; from < v.images; from += v.batch {
 		if err := ctx.Err(); err != nil {
@@ -100,7 +102,7 @@ type verifier struct {
 	info    datasets.Info
 	p       *autograd.Program
 	engine  *integer.Engine
-	o       VerifyOptions
+	pool    *autograd.Pool
 	images  int
 	batch   int
 	index   map[string]int // node of the model by name
@@ -116,7 +118,7 @@ type verifier struct {
 }
 
 func newVerifier(m *integer.Model, g *autograd.Graph, ds datasets.Dataset, o VerifyOptions) (*verifier, error) {
-	v := &verifier{m: m, ds: ds, info: ds.Info(), o: o, batch: o.Batch, images: o.Images, index: map[string]int{}}
+	v := &verifier{m: m, ds: ds, info: ds.Info(), batch: o.Batch, images: o.Images, index: map[string]int{}}
 	if v.images <= 0 || v.images > v.info.N {
 		v.images = v.info.N
 	}
@@ -127,11 +129,18 @@ func newVerifier(m *integer.Model, g *autograd.Graph, ds datasets.Dataset, o Ver
 	if t.C != v.info.C || t.H != v.info.H || t.W != v.info.W {
 		return nil, fmt.Errorf("%w: the model takes images [%d %d %d], %s has [%d %d %d]", ErrMismatch, t.C, t.H, t.W, v.info.Name, v.info.C, v.info.H, v.info.W)
 	}
+	workers := o.Workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	v.pool = autograd.NewPool(workers)
 	var err error
-	if v.p, err = compile(g, v.batch, o.Pool); err != nil {
+	if v.p, err = compile(g, v.batch, v.pool); err != nil {
+		v.pool.Close()
 		return nil, err
 	}
-	if v.engine, err = integer.NewEngine(m, integer.EngineOptions{}); err != nil {
+	if v.engine, err = integer.NewEngine(m, integer.EngineOptions{Workers: workers}); err != nil {
+		v.pool.Close()
 		return nil, err
 	}
 	for i, n := range m.Nodes {
@@ -187,7 +196,7 @@ func (v *verifier) run(from, to int) error {
 	if err != nil {
 		return err
 	}
-	v.o.Pool.Run(n, v.compare)
+	v.pool.Run(n, v.compare)
 	for i := range n {
 		if v.errs[i] != nil {
 			return v.errs[i]

@@ -12,10 +12,12 @@ import (
 	"github.com/bitgrad/bitgrad/integer"
 )
 
-// measureTime is how long a rate is measured, measureBatch the batch of a program,
-// measureImages that of the engine.
+// measureTime is how long a rate is measured; tests have no patience.
+var measureTime = 300 * time.Millisecond
+
+// measureBatch is the batch of a program that is measured, measureImages that of
+// the engine.
 const (
-	measureTime   = 300 * time.Millisecond
 	measureBatch  = 128
 	measureImages = 1024
 )
@@ -142,7 +144,7 @@ func rank(logits []int64, class int) int {
 // compare runs export.VerifyModel and says how far it is.
 func compare(ctx context.Context, m *integer.Model, g *autograd.Graph, ds datasets.Dataset, images int, pool *autograd.Pool, out io.Writer) (*export.Diff, error) {
 	start, next := time.Now(), 5*time.Second
-	d, err := export.VerifyModel(ctx, m, g, ds, export.VerifyOptions{Images: images, Pool: pool, OnProgress: func(done, total int) {
+	d, err := export.VerifyModel(ctx, m, g, ds, export.VerifyOptions{Images: images, Workers: pool.Workers(), OnProgress: func(done, total int) {
 		if spent := time.Since(start); spent > next && done < total {
 			next = spent + 5*time.Second
 			left := time.Duration(float64(spent) / float64(done) * float64(total-done)).Round(time.Second)
