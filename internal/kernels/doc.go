@@ -10,8 +10,8 @@
 // over several segments whose accumulators stay in registers, without im2col.
 //
 // Each kernel has a portable form in Go and, on amd64, variants for AVX2, AVX-512
-// and VNNI; cpu.Level chooses. (Max pooling and the packing of weights have no AVX2 form;
-// AVX-512 without VNNI multiplies bytes as AVX2 does.) Integer and quantizing kernels give the same bytes
+// and VNNI; cpu.Level chooses. (Max pooling, the packing of weights, sums of codes and the
+// masks of gradients have no AVX2 form; AVX-512 without VNNI multiplies bytes as AVX2 does.) Integer and quantizing kernels give the same bytes
 // on every level. Float products add their terms in the order of the formula, one
 // accumulator per result, so that neither the number of threads nor the split
 // of the work changes a byte; between levels they differ in rounding alone,

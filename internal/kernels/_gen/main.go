@@ -34,6 +34,9 @@ var kernels = map[string]func(*build.Context){
 	"pool":             pool,
 	"depthwise":        depthwise,
 	"pack":             transpose,
+	"gradient":         gradient,
+	"affine":           affine,
+	"addcodes":         addCodes,
 }
 
 func main() {
