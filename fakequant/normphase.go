@@ -66,7 +66,7 @@ func (s *batchPhase) forward(gamma, beta, folded, own []float32, sum, square []f
 		if own != nil {
 			sample += float64(own[c])
 		}
-		mean[c], variance[c] = s.n.Move(s.n.Mean.Value[c], s.n.Var.Value[c], sample, v/(ratio*ratio), s.count)
+		mean[c], variance[c] = s.n.Move(mean[c], variance[c], sample, v/(ratio*ratio), s.count)
 	}
 }
 

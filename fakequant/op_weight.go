@@ -13,8 +13,9 @@ import (
 //
 //	|b[c]| ≤ 2^30·s_x·s_w[c];
 //
-// and the learned range [1] or [O] last. Weights are observed in the step that
-// uses them. While calibrating the weight stays float and its best scale is
+// and the learned range [1] or [O] last. Weights whose range is not learned are observed in the
+// training step that uses them; the frozen phase and the evaluation keep the last
+// range. While calibrating the weight stays float and its best scale is
 // looked for.
 //
 // Gradient: see [Estimator]; none for bias and input.
@@ -95,18 +96,12 @@ func (s *weightStep) Forward(c *autograd.Context) {
 	}
 	g := s.b.Out.Grid
 	s.bad = 0
-	if q.FixedFL == nil && !q.learned() {
-		for k := range s.minima {
-			s.minima[k], s.maxima[k] = 0, 0
-			for _, v := range w[k*s.per : (k+1)*s.per] {
-				if bad(v) {
-					s.bad++
-					continue
-				}
-				s.minima[k], s.maxima[k] = min(s.minima[k], v), max(s.maxima[k], v)
-			}
-		}
+	if train := s.b.Mode == autograd.Train; q.FixedFL == nil && !q.learned() && (train || !q.Calibrated()) {
+		s.observe(w)
 		gridFromRanges(q.Format, g, s.minima, s.maxima)
+		if train {
+			copy(q.scales.Stage(), g.Scale)
+		}
 	} else {
 		q.setGrid(g)
 		for _, v := range w {
@@ -118,6 +113,20 @@ func (s *weightStep) Forward(c *autograd.Context) {
 	s.raise(g)
 	c.Pool.Run(len(g.Scale), s.fwd)
 	c.NaNs += s.bad
+}
+
+// observe takes the range of the weights of each scale.
+func (s *weightStep) observe(w []float32) {
+	for k := range s.minima {
+		s.minima[k], s.maxima[k] = 0, 0
+		for _, v := range w[k*s.per : (k+1)*s.per] {
+			if bad(v) {
+				s.bad++
+				continue
+			}
+			s.minima[k], s.maxima[k] = min(s.minima[k], v), max(s.maxima[k], v)
+		}
+	}
 }
 
 // gridFromRanges is [quant.UniformFormat.GridFromRange] without allocation:
@@ -166,10 +175,17 @@ func (s *weightStep) forward(_, k int) {
 	}
 }
 
-// calibrate stages the scale of least squared error, per channel.
+// calibrate stages the scale of each channel: that of the range where the range
+// is observed, that of least squared error where it is learned.
 func (s *weightStep) calibrate(w []float32) {
 	q := s.o.Q
 	st := q.scales.Stage()
+	if !q.learned() {
+		s.observe(w)
+		gridFromRanges(q.Format, &s.grid, s.minima, s.maxima)
+		copy(st, s.grid.Scale)
+		return
+	}
 	for k := range st {
 		part := w[k*s.per : (k+1)*s.per]
 		lo, hi := float32(0), float32(0)

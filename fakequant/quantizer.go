@@ -89,7 +89,7 @@ func (q *Quantizer) states() []*autograd.State {
 
 // Calibrated reports whether the quantizer has a range.
 func (q *Quantizer) Calibrated() bool {
-	return q.FixedFL != nil || q.Pinned || q.Subject == Weights && !q.learned() || q.scales.Value[0] > 0
+	return q.FixedFL != nil || q.Pinned || q.scales.Value[0] > 0
 }
 
 // Name returns the name of the tensor: "conv1 weights".
@@ -104,8 +104,7 @@ func (q *Quantizer) initGrid(g *quant.Grid) {
 	}
 }
 
-// setGrid writes this step's committed grid of an activation, or the learned or
-// fixed grid of weights, into g. It allocates nothing.
+// setGrid writes this step's grid into g: fixed, learned, or as last committed. It allocates nothing.
 func (q *Quantizer) setGrid(g *quant.Grid) {
 	switch {
 	case q.FixedFL != nil:
@@ -116,7 +115,9 @@ func (q *Quantizer) setGrid(g *quant.Grid) {
 		for i := range g.Scale {
 			g.Scale[i] = q.Estimator.Scale(q.Format, q.Param.Value[i])
 		}
-	case q.Subject != Weights:
+	case q.Subject == Weights:
+		copy(g.Scale, q.scales.Value)
+	default:
 		q.rangeGrid(g, q.bounds.Value[0], q.bounds.Value[1])
 	}
 }
@@ -181,7 +182,7 @@ func (q *Quantizer) watches(mode autograd.Mode) bool {
 
 // finish turns the statistics of calibration into the range.
 func (q *Quantizer) finish() error {
-	if q.FixedFL != nil || q.Pinned || q.Subject == Weights && !q.learned() {
+	if q.FixedFL != nil || q.Pinned {
 		return nil
 	}
 	if q.Subject != Weights {
@@ -198,16 +199,17 @@ func (q *Quantizer) finish() error {
 		q.bounds.Value[0], q.bounds.Value[1] = lo, hi
 		q.scales.Value[0] = g.Scale[0]
 	}
-	if !q.learned() {
-		return nil
-	}
 	for c, s := range q.scales.Value {
 		if !(s > 0) {
 			return fmt.Errorf("%w: %s: channel %d has no range: calibrate with at least one batch", ErrNotCalibrated, q.Name(), c)
 		}
-		q.Param.Value[c] = q.Estimator.Param(q.Format, s)
+		if q.learned() {
+			q.Param.Value[c] = q.Estimator.Param(q.Format, s)
+		}
 	}
-	q.Param.Touch()
+	if q.learned() {
+		q.Param.Touch()
+	}
 	return nil
 }
 
@@ -221,11 +223,10 @@ func (q *Quantizer) rule() quant.Rule {
 	return quant.Float
 }
 
-// Grid returns the present grid of an activation or of learned or fixed
-// weights: what the next evaluation uses. For weights that follow their own
-// range it returns false.
+// Grid returns the present grid, what the next evaluation uses but for scales
+// that a bias raises. It returns false before calibration.
 func (q *Quantizer) Grid() (quant.Grid, bool) {
-	if q.Subject == Weights && !q.learned() && q.FixedFL == nil || !q.Calibrated() {
+	if !q.Calibrated() {
 		return quant.Grid{}, false
 	}
 	var g quant.Grid
