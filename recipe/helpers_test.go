@@ -12,6 +12,11 @@ import (
 	"testing"
 )
 
+func TestMain(m *testing.M) {
+	measureTime = 0
+	os.Exit(m.Run())
+}
+
 // tiny returns a run that takes a fraction of a second and has everything: batch
 // norm, a phase before the frozen one, an export.
 func tiny(t *testing.T) Config {
@@ -20,7 +25,7 @@ func tiny(t *testing.T) Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Net, c.Limit, c.Batch, c.Calibration, c.Verify = "smallconvnet", 256, 32, 64, 24
+	c.Net, c.Limit, c.Batch, c.Calibration, c.Verify = "smallconvnet", 256, 16, 64, 24
 	c.Float.Epochs, c.Float.LearningRate = 2, 0.01
 	c.Tune.Epochs, c.Tune.FrozenEpochs = 2, 1
 	return c

@@ -13,7 +13,7 @@ import (
 )
 
 // measureTime is how long a rate is measured; tests have no patience.
-var measureTime = 300 * time.Millisecond
+var measureTime = 150 * time.Millisecond
 
 // measureBatch is the batch of a program that is measured, measureImages that of
 // the engine.

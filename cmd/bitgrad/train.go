@@ -22,7 +22,7 @@ type runFlags struct {
 	Net               *string  `placeholder:"NAME" help:"Reference network, for example lenet or resnet20."`
 	Quant             *string  `placeholder:"SPEC" help:"How all layers are quantized: dfp:w4a8, int8:w8a8,per-channel, or float to train without."`
 	Rule              []string `sep:"none" placeholder:"GLOB=SPEC" help:"How some layers are quantized. May be repeated; the last that matches counts."`
-	Config            string   `type:"path" placeholder:"FILE" help:"Configuration, YAML or JSON. Flags override it."`
+	Config            string   `placeholder:"FILE" help:"Configuration, YAML or JSON. Flags override it."`
 	Batch             *int     `placeholder:"N" help:"Images per step."`
 	Augment           *string  `placeholder:"STEPS" help:"Change training images at random: crop=4,flip,shift=2, or none."`
 	Seed              *uint64  `placeholder:"N" help:"Seed of everything random."`
@@ -30,8 +30,8 @@ type runFlags struct {
 	CalibrationImages *int     `placeholder:"N" help:"Training images that ranges are taken from."`
 	VerifyImages      *int     `placeholder:"N" help:"Test images whose every code is compared; 0 for all."`
 	Integer           bool     `default:"true" negatable:"" help:"Make the integer model. Without it any network can be trained."`
-	Out               string   `type:"path" placeholder:"DIR" help:"Directory of the run, which must not exist. The next free runs/NNN unless given."`
-	Resume            string   `type:"path" placeholder:"DIR" help:"Continue the run in this directory."`
+	Out               string   `placeholder:"DIR" help:"Directory of the run, which must not exist. The next free runs/NNN unless given."`
+	Resume            string   `placeholder:"DIR" help:"Continue the run in this directory."`
 }
 
 // floatFlags are those of training in floating point.

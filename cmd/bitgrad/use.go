@@ -36,7 +36,7 @@ func (e *evalCommand) Run(ctx context.Context, s streams) error {
 
 type verifyCommand struct {
 	Dir    string `arg:"" name:"run" help:"Directory of a run."`
-	Model  string `type:"path" placeholder:"FILE" help:"Integer model to compare, that of the run unless given."`
+	Model  string `placeholder:"FILE" help:"Integer model to compare, that of the run unless given."`
 	Images int    `name:"verify-images" placeholder:"N" help:"Number of test images; all unless given."`
 	dataFlags
 }
@@ -60,7 +60,7 @@ func (v *verifyCommand) Run(ctx context.Context, s streams) error {
 type exportCommand struct {
 	From   string `arg:"" help:"A run, or an integer model."`
 	Format string `default:"c" enum:"c" help:"Format to write: c."`
-	Out    string `type:"path" placeholder:"DIR" required:"" help:"Folder to write to."`
+	Out    string `placeholder:"DIR" required:"" help:"Folder to write to."`
 	Images int    `default:"2" placeholder:"N" help:"Number of test images that the text carries to be tried on."`
 	dataFlags
 }
