@@ -103,9 +103,9 @@ func (MovingAverage) Range(s []float32, _ quant.UniformFormat) (lo, hi float32, 
 
 // MSE chooses the range with the least mean squared quantization error. It
 // keeps a histogram of |x| with bins of equal ratio, eight to an octave, from
-// 2^-24 to 2^24: constant memory, no range to know in advance. Each bin counts
-// as if its mass sat at its geometric middle and its rounding error was s²/12
-// inside the grid. Candidates are the largest magnitude divided by 2^(k/8) (by
+// 2^-24 to 2^24: constant memory, no range to know in advance. The mass of a bin
+// counts as spread evenly over it; where a bin is wider than a step its rounding
+// error is s²/12. Candidates are the largest magnitude divided by 2^(k/8) (by
 // 2^k for powers of two), down to 1/64 of it.
 type MSE struct{}
 
@@ -188,17 +188,8 @@ func bestLimit(hist []float32, largest float32, f quant.UniformFormat) float32 {
 		}
 		e := 0.0
 		for i, n := range hist {
-			if n == 0 {
-				continue
-			}
-			x := binMiddle(i)
-			switch {
-			case x > t+sc/2:
-				e += float64(n) * (x - t) * (x - t)
-			case x < sc/2:
-				e += float64(n) * x * x
-			default:
-				e += float64(n) * sc * sc / 12
+			if n > 0 {
+				e += float64(n) * binError(i, sc, t)
 			}
 		}
 		if e < best*(1-1e-9) {
@@ -208,9 +199,23 @@ func bestLimit(hist []float32, largest float32, f quant.UniformFormat) float32 {
 	return float32(limit)
 }
 
-func binMiddle(i int) float64 {
-	e := i/binsPerOctave + lowOctave
-	return math.Ldexp(1+(float64(i%binsPerOctave)+0.5)/binsPerOctave, e)
+// binError returns the mean squared error of the values of a bin on a grid of
+// step sc that ends at t.
+func binError(i int, sc, t float64) float64 {
+	octave := math.Ldexp(1, i/binsPerOctave+lowOctave)
+	width := octave / binsPerOctave
+	low := octave + float64(i%binsPerOctave)*width
+	if width > sc && low+width < t {
+		return sc * sc / 12
+	}
+	const points = 8
+	e := 0.0
+	for p := range points {
+		x := low + (float64(p)+0.5)/points*width
+		d := x - min(math.Round(x/sc)*sc, t)
+		e += d * d
+	}
+	return e / points
 }
 
 var (
