@@ -146,7 +146,7 @@ func feedsLossOnly(e *autograd.Edit, n *autograd.Node) bool {
 func assign(us []*unit, base Spec, rules []Rule) error {
 	names := []string{InputEdge, LogitsEdge}
 	for _, u := range us {
-		names = append(names, u.name)
+		names = append(names, u.name, "kind:"+u.kind)
 		u.spec = base
 		if u.edge == InputEdge {
 			u.spec.OutBits, u.spec.OutFL = 8, nil
@@ -174,7 +174,7 @@ func assign(us []*unit, base Spec, rules []Rule) error {
 			u.spec = s.over(u.spec)
 		}
 		if !matched {
-			return fmt.Errorf("%w: %q: nearest names: %q", ErrRule, r.Match, glob.Nearest(r.Match, names))
+			return fmt.Errorf("%w: %q%s", ErrRule, r.Match, glob.Hint(r.Match, names))
 		}
 	}
 	for _, u := range us {
@@ -196,7 +196,7 @@ func (u *unit) apply(e *autograd.Edit, signs *signs, report *Report) error {
 		return nil
 	}
 	if u.spec.InBits != 0 && u.spec.InBits != 32 {
-		if err := u.requantizeInputs(e, signs); err != nil {
+		if err := u.requantizeInputs(e, signs, &row); err != nil {
 			return err
 		}
 	}
@@ -226,7 +226,7 @@ func (u *unit) apply(e *autograd.Edit, signs *signs, report *Report) error {
 	if pixels {
 		q.pin(pixelRange(u.node))
 	}
-	row.Out, row.OutBits = f.String(), f.BitWidth
+	row.Out, row.OutBits = q.words(), f.BitWidth
 	report.Rows = append(report.Rows, row)
 	e.InsertAfter(u.tail, u.name+".out", QuantizeOp{q}, u.ranges(e, q)...)
 	return nil
@@ -257,7 +257,7 @@ func (u *unit) outFormat(signed bool, bits int) quant.UniformFormat {
 	return f
 }
 
-func (u *unit) requantizeInputs(e *autograd.Edit, signs *signs) error {
+func (u *unit) requantizeInputs(e *autograd.Edit, signs *signs, row *Row) error {
 	k := 0
 	for i, in := range u.node.Inputs() {
 		if in.Type().Plain || in.Op() == nil {
@@ -273,6 +273,7 @@ func (u *unit) requantizeInputs(e *autograd.Edit, signs *signs) error {
 		if err != nil {
 			return err
 		}
+		row.In, row.InBits = q.words(), f.BitWidth
 		e.InsertBefore(u.node, i, name, QuantizeOp{q}, u.ranges(e, q)...)
 	}
 	return nil
@@ -320,7 +321,7 @@ func (u *unit) quantizeWeight(e *autograd.Edit, row *Row) error {
 	if err != nil {
 		return err
 	}
-	row.Weights, row.WeightBits = f.String(), f.BitWidth
+	row.Weights, row.WeightBits = q.words(), f.BitWidth
 	operands := []*autograd.Node{w}
 	if b != nil {
 		operands = append(operands, b, x)

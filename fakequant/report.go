@@ -5,6 +5,14 @@ import (
 	"strings"
 )
 
+// words is the format, and the fractional length where the spec gives it.
+func (q *Quantizer) words() string {
+	if q.FixedFL == nil {
+		return q.Format.String()
+	}
+	return fmt.Sprintf("%s fl %d", q.Format, *q.FixedFL)
+}
+
 // Report says what Prepare did.
 type Report struct {
 	Net  string
@@ -16,9 +24,10 @@ type Row struct {
 	Name, Kind string
 	// Edge is "input" or "logits" for the edges of the network.
 	Edge string
-	// Weights and Out are the formats in words, empty where nothing is quantized.
-	Weights, Out        string
-	WeightBits, OutBits int
+	// Weights, Out and In, of a requantized edge, are the formats in words, empty
+	// where nothing is quantized.
+	Weights, Out, In            string
+	WeightBits, OutBits, InBits int
 	// Folded names the batch norm that went into the weight.
 	Folded string
 	// Why says what kept the layer, or part of it, float.
@@ -31,6 +40,9 @@ func (r *Report) String() string {
 	for _, w := range r.Rows {
 		fmt.Fprintf(&b, "%s (%s):", w.Name, w.Kind)
 		var parts []string
+		if w.In != "" {
+			parts = append(parts, "input "+w.In)
+		}
 		if w.Weights != "" {
 			parts = append(parts, "weights "+w.Weights)
 		}

@@ -100,7 +100,7 @@ var widths = regexp.MustCompile(`^(?:w(\d+))?(?:a(\d+))?$`)
 func ParseSpec(s string) (Spec, error) {
 	var p Spec
 	bad := func(why string, args ...any) (Spec, error) {
-		return Spec{}, fmt.Errorf("%w: %q: %s", ErrSpec, s, fmt.Sprintf(why, args...))
+		return Spec{}, fmt.Errorf("%w: %q: %w", ErrSpec, s, fmt.Errorf(why, args...))
 	}
 	rest := s
 	if scheme, after, ok := strings.Cut(s, ":"); ok {
@@ -118,26 +118,25 @@ func ParseSpec(s string) (Spec, error) {
 		return p, nil
 	}
 	parts := strings.Split(rest, ",")
-	m := widths.FindStringSubmatch(parts[0])
-	if m != nil && parts[0] != "" {
+	if m := widths.FindStringSubmatch(parts[0]); m != nil && parts[0] != "" {
 		for i, dst := range []*int{&p.WeightBits, &p.OutBits} {
 			if m[i+1] == "" {
 				continue
 			}
 			n, err := parseBits(m[i+1])
 			if err != nil {
-				return bad("%v", err)
+				return bad("%w", err)
 			}
 			*dst = n
 		}
 		parts = parts[1:]
 	}
-	if len(parts) == 0 && m == nil || len(parts) > 0 && parts[0] == "" {
+	if rest == "" || rest == "dfp" || rest == "int8" {
 		return bad("names no bit widths: write for example dfp:w4a8")
 	}
 	for _, o := range parts {
 		if err := p.option(o); err != nil {
-			return bad("%v", err)
+			return bad("%w", err)
 		}
 	}
 	return p, nil
@@ -145,8 +144,11 @@ func ParseSpec(s string) (Spec, error) {
 
 func parseBits(s string) (int, error) {
 	n, err := strconv.Atoi(s)
-	if err != nil || n != 32 && (n < 1 || n > 16) {
-		return 0, fmt.Errorf("bit width %s: %w", s, bitWidthError(n))
+	if err != nil { // more digits than an int has
+		return 0, &quant.Error{What: "bit width " + s, Why: "must be 1 to 16, or 32 for float", Err: quant.ErrBitWidth}
+	}
+	if n != 32 && (n < 1 || n > 16) {
+		return 0, bitWidthError(n)
 	}
 	return n, nil
 }
@@ -178,7 +180,7 @@ func (p *Spec) option(o string) error {
 		case "ifl":
 			p.InFL = &n
 		default:
-			return fmt.Errorf("option %q: nearest is %q", key, glob.Nearest(key, options))
+			return unknownOption(key)
 		}
 		if n < -126 || n > 126 {
 			return fmt.Errorf("option %q: a fractional length is -126 to 126", o)
@@ -212,9 +214,16 @@ func (p *Spec) option(o string) error {
 	case "mse":
 		p.Observer = MSE{}
 	default:
-		return fmt.Errorf("option %q: nearest is %q", o, glob.Nearest(o, options))
+		return unknownOption(o)
 	}
 	return nil
+}
+
+func unknownOption(o string) error {
+	if o == "" {
+		return errors.New("an option is empty")
+	}
+	return fmt.Errorf("no option is named %q%s", o, glob.Hint(o, options))
 }
 
 // over returns p with its zero fields taken from base.
