@@ -94,10 +94,11 @@ func (s *batchPhase) backward(dy, dyp []float64, folded, gamma, beta autograd.Vi
 	}
 }
 
-// input returns dp of an element of channel c with value p.
-func (s *batchPhase) input(dy, p float64, c int) float64 {
+// input returns the factors of the gradient of channel c, dp = a·dy + (b + k·p).
+func (s *batchPhase) input(c int) (a, b, k float64) {
 	if s.kept[c] {
-		return dy
+		return 1, 0, 0
 	}
-	return s.a[c] * (dy - s.dp0[c] - (p-s.mean[c])*s.inv[c]*s.dp1[c])
+	k = -s.a[c] * s.inv[c] * s.dp1[c]
+	return s.a[c], -s.a[c]*s.dp0[c] - k*s.mean[c], k
 }

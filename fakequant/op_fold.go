@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/bitgrad/bitgrad/autograd"
+	"github.com/bitgrad/bitgrad/internal/kernels"
 )
 
 // Norm is the batch norm that was folded into a convolution: its moving
@@ -45,42 +46,55 @@ func (o FoldWeightOp) Infer(env autograd.Env, in []autograd.Type) (autograd.Spec
 
 // Bind implements [autograd.Op].
 func (o FoldWeightOp) Bind(b *autograd.Binding) autograd.Step {
-	return &foldWeightStep{n: o.Norm, b: b, factor: make([]float32, b.In[1].Elements())}
+	channels := b.In[1].Elements()
+	s := &foldWeightStep{n: o.Norm, b: b, factor: make([]float32, channels)}
+	per := b.In[0].Elements() / channels
+	s.forward, s.backward = newRowLoop(channels, per, s.forwardChannel), newRowLoop(channels, per, s.backwardChannel)
+	return s
 }
 
 type foldWeightStep struct {
-	n      *Norm
-	b      *autograd.Binding
-	factor []float32
+	n                 *Norm
+	b                 *autograd.Binding
+	factor            []float32
+	forward, backward *rowLoop
 }
 
-func (s *foldWeightStep) Forward(*autograd.Context) {
-	w, y := s.b.In[0].F32, s.b.Out.F32
-	per := len(w) / len(s.factor)
-	for c := range s.factor {
-		f := float32(float64(s.b.In[1].F32[c]) / s.n.sigma(c))
-		s.factor[c] = f
-		for i := c * per; i < (c+1)*per; i++ {
-			y[i] = w[i] * f
+func (s *foldWeightStep) Forward(c *autograd.Context) { s.forward.run(c.Pool) }
+
+// of returns the part of x that belongs to an output channel.
+func (s *foldWeightStep) of(x []float32, c int) []float32 {
+	per := len(x) / len(s.factor)
+	return x[c*per : (c+1)*per]
+}
+
+func (s *foldWeightStep) forwardChannel(_, c int) {
+	f := float32(float64(s.b.In[1].F32[c]) / s.n.sigma(c))
+	s.factor[c] = f
+	scaleRow(s.of(s.b.Out.F32, c), s.of(s.b.In[0].F32, c), f)
+}
+
+func (s *foldWeightStep) Backward(c *autograd.Context) { s.backward.run(c.Pool) }
+
+func (s *foldWeightStep) backwardChannel(_, c int) {
+	dy := s.of(s.b.GradOut.F32, c)
+	if dw := s.b.GradIn[0]; !dw.Empty() {
+		if dw.Add {
+			kernels.Axpy(s.of(dw.F32, c), s.factor[c], dy)
+		} else {
+			scaleRow(s.of(dw.F32, c), dy, s.factor[c])
 		}
+	}
+	if dg := s.b.GradIn[1]; !dg.Empty() {
+		put(dg, c, float32(kernels.Dot(dy, s.of(s.b.In[0].F32, c))/s.n.sigma(c)))
 	}
 }
 
-func (s *foldWeightStep) Backward(*autograd.Context) {
-	dy, w := s.b.GradOut.F32, s.b.In[0].F32
-	dw, dg := s.b.GradIn[0], s.b.GradIn[1]
-	per := len(w) / len(s.factor)
-	for c, f := range s.factor {
-		sum := 0.0
-		for i := c * per; i < (c+1)*per; i++ {
-			sum += float64(dy[i]) * float64(w[i])
-			if !dw.Empty() {
-				put(dw, i, dy[i]*f)
-			}
-		}
-		if !dg.Empty() {
-			put(dg, c, float32(sum/s.n.sigma(c)))
-		}
+// scaleRow sets dst = x·f.
+func scaleRow(dst, x []float32, f float32) {
+	x = x[:len(dst)]
+	for i, v := range x {
+		dst[i] = v * f
 	}
 }
 

@@ -116,7 +116,8 @@ func (s *foldedNormStep) Backward(*autograd.Context) {
 	k := 0
 	each(dx, dy, func(i, j, c int) {
 		row := k / (dx.L.W * dx.L.C)
-		put(dx, i, float32(s.phase.input(float64(dy.F32[j]), float64(p.F32[p.Row(row)+k%(dx.L.W*dx.L.C)]), c)))
+		fa, fb, fk := s.phase.input(c)
+		put(dx, i, float32(fa*float64(dy.F32[j])+(fb+fk*float64(p.F32[p.Row(row)+k%(dx.L.W*dx.L.C)]))))
 		k++
 	})
 }

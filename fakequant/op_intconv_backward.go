@@ -2,6 +2,8 @@ package fakequant
 
 import (
 	"github.com/bitgrad/bitgrad/autograd"
+	"github.com/bitgrad/bitgrad/internal/kernels"
+	"github.com/bitgrad/bitgrad/quant"
 )
 
 // intBackward is the backward pass of a convolution on integers. It masks the
@@ -16,8 +18,7 @@ type intBackward struct {
 	inner    autograd.Step
 	dw, db   autograd.View
 	parts    []float64
-	rows     int
-	mask     func(worker, r int)
+	mask     *rowLoop
 	bits     []uint8
 	rowBytes int
 }
@@ -44,9 +45,9 @@ func (s *intConvStep) bindBackward() {
 		k.db = inner.GradIn[2]
 	}
 	k.inner = o.Conv.Bind(&inner)
-	k.rows, _ = b.GradOut.Rows()
-	k.parts = make([]float64, k.rows)
-	k.mask = k.maskRow
+	rows, length := b.GradOut.Rows()
+	k.parts = make([]float64, rows)
+	k.mask = newRowLoop(rows, length, k.maskRow)
 	if o.Out != nil && o.Norm == nil {
 		k.bits = b.Saved[len(b.Saved)-1].U8
 	}
@@ -77,7 +78,7 @@ func (k *intBackward) run(c *autograd.Context) {
 		k.inner.Backward(c)
 		return
 	}
-	c.Pool.Run(k.rows, k.mask)
+	k.mask.run(c.Pool)
 	k.inner.Backward(c)
 	k.passOn()
 	if !s.o.Out.learned() {
@@ -118,27 +119,24 @@ func (k *intBackward) passOn() {
 	}
 }
 
-// maskRow turns dy into dz and sums dy·(q−z) of what is not cut.
+// maskRow turns dy into dz and, where the range is learned, sums dy·(q−z) of what
+// the activation function does not cut.
 func (k *intBackward) maskRow(_, r int) {
 	s := k.s
 	dy, y := s.b.GradOut, s.b.Out
 	_, n := dy.Rows()
 	d := dy.F32[dy.Row(r):][:n]
-	at := y.Row(r)
-	g := y.Grid
-	z, lo, hi := g.ZeroPoint, g.QMin(), g.QMax()
-	bits := k.bits[r*k.rowBytes : (r+1)*k.rowBytes]
-	sum := 0.0
-	for i := range d {
-		q := y.Code(at + i)
-		if bits[i>>3]>>uint(i&7)&1 != 0 {
-			sum += float64(d[i]) * float64(q-z)
-			continue
-		}
-		if q == hi || q == lo && lo != z {
-			sum += float64(d[i]) * float64(q-z)
-		}
-		d[i] = 0
+	learned, top := s.o.Out.learned(), cutsTop(s.o.act, s.requant.Hi, y.Grid)
+	if learned && !top {
+		k.parts[r] = dotCodes(d, y, y.Row(r))
 	}
-	k.parts[r] = sum
+	kernels.SelectBits(d, d, k.bits[r*k.rowBytes:(r+1)*k.rowBytes], false)
+	if learned && top {
+		k.parts[r] = dotCodes(d, y, y.Row(r))
+	}
 }
+
+// cutsTop says that the activation function cuts values below the end hi of the grid. They
+// add nothing to the range's gradient, so that its sum over dy·(q−z) runs over what
+// passes. Otherwise it runs over all elements: what is cut from below has q = z.
+func cutsTop(act activation, hi int32, g *quant.Grid) bool { return act == relu6 && hi < g.QMax() }

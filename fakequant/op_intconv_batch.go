@@ -1,7 +1,10 @@
 package fakequant
 
 import (
+	"math"
+
 	"github.com/bitgrad/bitgrad/autograd"
+	"github.com/bitgrad/bitgrad/internal/kernels"
 	"github.com/bitgrad/bitgrad/quant"
 )
 
@@ -11,91 +14,99 @@ import (
 //
 //	v = float32(float32(acc)·a[c]) + b[c],  q = clamp(round(v) + z).
 type intBatch struct {
-	s        *intConvStep
-	phase    *batchPhase
-	acc      []int32 // [N OH OW O]
-	rowLen   int
-	rows     int
-	sum      []float64 // in real units
-	square   []float64
-	partSum  []int64   // per image and channel
-	partSq   []float64 // exact below 2^53
-	a, off   []float32 // v = acc·a + off
-	lo, hi   []int32   // accumulators that pass
-	min, max []int32   // per image and channel
-	z        int32     // of the grid
-	qlo, qhi int32
-	grid     *quant.Grid
+	s      *intConvStep
+	phase  *batchPhase
+	acc    []int32 // [N OH OW O]
+	rowLen int
+	sum    []float64 // in real units
+	square []float64
+	worker []batchWorker
+	grid   *quant.Grid
+	clamp  [2]int32 // the codes that may leave
 
-	accumulate, emit, mask, input func(worker, i int)
-	dySum, dyAcc, residual        []float64 // per row and channel; residual per row
+	// Per channel; those in brackets are repeated for some pixels, which makes longer
+	// loops.
+	lo, hi  []int32      // accumulators that pass
+	a, off  []float32    // [v = acc·a + off]
+	factors [3][]float64 // [dp = f0·dy + (f1 + f2·acc)]
+
+	accumulate, mask func(worker, n int)
+	emit, input      *rowLoop
+	// Per image: Σdz and Σdz·acc for each channel, and Σdy·(q−z).
+	dySum, dyAcc, residual []float64
+}
+
+// batchWorker takes in the accumulators of the images of one worker. As they are
+// integers, it does not matter which images these are.
+type batchWorker struct {
+	moments     *kernels.AccMoments
+	least, most []int32 // nil where nobody observes
 }
 
 func newIntBatch(s *intConvStep) *intBatch {
 	c, n := s.channels, s.b.Batch
 	acc := s.b.Saved[len(s.b.Saved)-1].I32
-	k := &intBatch{s: s, acc: acc, phase: newBatchPhase(s.o.Norm, c, len(acc)/c),
-		rowLen: s.shape.OW * c, rows: n * s.shape.OH,
-		sum: make([]float64, c), square: make([]float64, c), partSum: make([]int64, n*c), partSq: make([]float64, n*c),
-		a: make([]float32, c), off: make([]float32, c), lo: make([]int32, c), hi: make([]int32, c)}
-	k.accumulate, k.emit = k.accumulateImage, k.emitRow
-	if s.o.Out != nil && s.o.Out.watches(s.b.Mode) {
-		k.min, k.max = make([]int32, n*c), make([]int32, n*c)
+	k := &intBatch{s: s, acc: acc, phase: newBatchPhase(s.o.Norm, c, len(acc)/c), rowLen: s.shape.OW * c,
+		sum: make([]float64, c), square: make([]float64, c), worker: make([]batchWorker, s.b.Pool.Workers()),
+		lo: make([]int32, c), hi: make([]int32, c)}
+	pixels := s.shape.OW
+	for pixels > 1 && (s.shape.OW%pixels != 0 || pixels*c > 64) {
+		pixels--
 	}
+	k.a, k.off = make([]float32, pixels*c), make([]float32, pixels*c)
+	for i := range k.worker {
+		k.worker[i].moments = kernels.NewAccMoments(c)
+		if s.o.Out.watches(s.b.Mode) {
+			k.worker[i].least, k.worker[i].most = make([]int32, c), make([]int32, c)
+		}
+	}
+	k.accumulate, k.emit = k.accumulateImage, newRowLoop(n*s.shape.OH, k.rowLen, k.emitRow)
 	if !s.b.GradOut.Empty() {
-		k.mask, k.input = k.maskRow, k.inputRow
-		k.dySum, k.dyAcc, k.residual = make([]float64, k.rows*c), make([]float64, k.rows*c), make([]float64, k.rows)
+		for i := range k.factors {
+			k.factors[i] = make([]float64, pixels*c)
+		}
+		k.mask, k.input = k.maskImage, newRowLoop(n*s.shape.OH, k.rowLen, k.inputRow)
+		k.dySum, k.dyAcc, k.residual = make([]float64, n*c), make([]float64, n*c), make([]float64, n)
 	}
 	return k
 }
 
-func (k *intBatch) image(n int) []int32 {
-	per := k.s.shape.OH * k.rowLen
-	return k.acc[n*per : (n+1)*per]
-}
+// row returns the accumulators of row r = n·OH + h.
+func (k *intBatch) row(r int) []int32 { return k.acc[r*k.rowLen : (r+1)*k.rowLen] }
 
 // accumulateImage computes the accumulators of one image, without bias, and
-// their sums.
+// takes them in.
 func (k *intBatch) accumulateImage(worker, n int) {
-	s := k.s
-	acc := k.image(n)
+	s, w := k.s, &k.worker[worker]
+	per := s.shape.OH * k.rowLen
+	acc := k.acc[n*per : (n+1)*per]
 	s.driver.Accumulators(acc, nil, s.x, n, 0, s.shape.OH)
-	c := s.channels
-	sum, sq := k.partSum[n*c:(n+1)*c], k.partSq[n*c:(n+1)*c]
-	clear(sum)
-	clear(sq)
-	for ; len(acc) > 0; acc = acc[c:] {
-		for i, v := range acc[:c] {
-			sum[i] += int64(v)
-			sq[i] += float64(v) * float64(v)
-		}
-	}
-	if k.min == nil {
-		return
-	}
-	lo, hi := k.min[n*c:(n+1)*c], k.max[n*c:(n+1)*c]
-	acc = k.image(n)
-	copy(lo, acc[:c])
-	copy(hi, acc[:c])
-	for ; len(acc) > 0; acc = acc[c:] {
-		for i, v := range acc[:c] {
-			lo[i], hi[i] = min(lo[i], v), max(hi[i], v)
-		}
+	w.moments.Add(acc)
+	if w.least != nil {
+		kernels.AccumulatorRange(w.least, w.most, acc)
 	}
 }
 
 func (k *intBatch) forward(c *autograd.Context) {
 	s := k.s
-	c.Pool.Run(s.b.Batch, k.accumulate)
-	for ch := range k.sum {
-		var sum int64
-		sq := 0.0
-		for n := range s.b.Batch {
-			sum += k.partSum[n*s.channels+ch]
-			sq += k.partSq[n*s.channels+ch]
+	for _, w := range k.worker {
+		w.moments.Reset()
+		for i := range w.least {
+			w.least[i], w.most[i] = math.MaxInt32, math.MinInt32
 		}
+	}
+	c.Pool.Run(s.b.Batch, k.accumulate)
+	all := k.worker[0]
+	for _, w := range k.worker[1:] {
+		all.moments.Merge(w.moments)
+		for i := range w.least {
+			all.least[i], all.most[i] = min(all.least[i], w.least[i]), max(all.most[i], w.most[i])
+		}
+	}
+	for ch, m := 0, all.moments; ch < s.channels; ch++ {
 		sc := float64(s.accScale[ch])
-		k.sum[ch], k.square[ch] = float64(sum)*sc, sq*sc*sc
+		k.sum[ch] = float64(m.Sum[ch]) * sc
+		k.square[ch] = (float64(m.High[ch])*(1<<32) + float64(m.Low[ch])) * sc * sc
 	}
 	in := s.b.In
 	var own []float32
@@ -103,40 +114,46 @@ func (k *intBatch) forward(c *autograd.Context) {
 		own = in[5].F32
 	}
 	k.phase.forward(in[3].F32, in[4].F32, in[2].F32, own, k.sum, k.square)
-	g := s.b.Out.Grid
-	s.o.Out.setGrid(g)
-	k.grid = g
-	k.z, k.qlo, k.qhi = g.ZeroPoint, g.QMin(), g.QMax()
-	if s.o.act != linear {
-		k.qlo = min(max(k.qlo, k.z), k.qhi)
+	k.grid = s.b.Out.Grid
+	s.o.Out.setGrid(k.grid)
+	k.follow()
+	k.emit.run(c.Pool)
+	if all.least != nil {
+		k.observe(all)
 	}
+}
+
+// follow computes what depends on the statistics and the grid of this step.
+func (k *intBatch) follow() {
+	s, g := k.s, k.grid
 	rounding := s.o.Out.Format.Rounding
-	if s.o.act == relu6 {
-		k.qhi = max(min(k.qhi, g.Quantize(6, 0, rounding)), k.qlo)
-	}
+	k.clamp[0], k.clamp[1] = clampFor(g, s.o.act, rounding)
 	sy := float64(g.ScaleAt(0))
-	for ch := range k.a {
+	for ch := range k.lo {
 		real := k.phase.a[ch] * float64(s.accScale[ch])
 		k.a[ch], k.off[ch] = float32(real/sy), float32(k.phase.b[ch]/sy)
 		st := stage{m: k.a[ch], off: k.off[ch], rounding: rounding, real: real, realOff: k.phase.b[ch]}
 		lo, hi := passInterval(s.o.Out.Estimator, g, s.o.act, &st)
 		k.lo[ch], k.hi[ch] = int32(lo), int32(hi)
 	}
-	c.Pool.Run(k.rows, k.emit)
-	if k.min != nil {
-		k.observe()
+	repeat(k.a, s.channels)
+	repeat(k.off, s.channels)
+}
+
+// repeat copies the first n elements to the rest.
+func repeat[E any](x []E, n int) {
+	for i := n; i < len(x); i += n {
+		copy(x[i:i+n], x[:n])
 	}
 }
 
-func (k *intBatch) observe() {
+func (k *intBatch) observe(w batchWorker) {
 	var o Observation
-	c := k.s.channels
-	for i, lo := range k.min {
-		ch := i % c
+	for ch, lo := range w.least {
 		real := k.phase.a[ch] * float64(k.s.accScale[ch])
 		a := k.s.o.act.apply(float32(float64(lo)*real + k.phase.b[ch]))
-		b := k.s.o.act.apply(float32(float64(k.max[i])*real + k.phase.b[ch]))
-		if i == 0 {
+		b := k.s.o.act.apply(float32(float64(w.most[ch])*real + k.phase.b[ch]))
+		if ch == 0 {
 			o.Min, o.Max = a, b
 		}
 		o.Min, o.Max = min(o.Min, a), max(o.Max, b)
@@ -147,119 +164,79 @@ func (k *intBatch) observe() {
 
 // emitRow turns one row of accumulators into codes.
 func (k *intBatch) emitRow(_, r int) {
-	y := k.s.b.Out
-	acc := k.acc[r*k.rowLen : (r+1)*k.rowLen]
-	at := y.Row(r)
-	c := k.s.channels
+	y, z, lo, hi := k.s.b.Out, k.grid.ZeroPoint, k.clamp[0], k.clamp[1]
+	acc, at := k.row(r), y.Row(r)
 	rounding := k.s.o.Out.Format.Rounding
-	lo, hi := float32(k.qlo-k.z), float32(k.qhi-k.z)
-	if y.U8 == nil {
-		for i, v := range acc {
-			x := rounding.Round32(float32(float32(v)*k.a[i%c]) + k.off[i%c])
-			y.SetCode(at+i, int32(min(max(x, lo), hi))+k.z)
-		}
+	if y.U8 != nil && (rounding == quant.HalfEven || rounding == quant.HalfUp) {
+		kernels.RequantizeAffine(y.U8[at:at+len(acc)], acc, k.a, k.off, z, lo, hi, rounding == quant.HalfUp)
 		return
 	}
-	dst := y.U8[at : at+len(acc)]
-	up := rounding == quant.HalfUp
-	for ; len(acc) > 0; acc, dst = acc[c:], dst[c:] {
-		for i, v := range acc[:c] {
-			x := float32(float32(v)*k.a[i]) + k.off[i]
-			if up {
-				x = roundHalfUp(min(max(x, lo-1), hi+1))
-			} else {
-				x = roundHalfEven(min(max(x, lo-1), hi+1))
-			}
-			dst[i] = uint8(int32(min(max(x, lo), hi)) + k.z)
+	for i, v := range acc {
+		x := rounding.Round32(float32(float32(v)*k.a[i%len(k.a)]) + k.off[i%len(k.a)])
+		if x != x {
+			x = 0
 		}
+		y.SetCode(at+i, int32(min(max(x, float32(lo-z)), float32(hi-z)))+z)
 	}
 }
 
-// roundHalfEven rounds |x| < 2^22 by adding and taking away 1.5·2^23.
-func roundHalfEven(x float32) float32 {
-	const magic = 3 << 22
-	t := x + magic
-	return t - magic
-}
-
-// roundHalfUp rounds |x| < 2^22: the nearest whole number, ties towards +∞.
-func roundHalfUp(x float32) float32 {
-	r := roundHalfEven(x)
-	if x-r == 0.5 {
-		r++
-	}
-	return r
-}
-
+// backward: with v = acc·a + off the sum Σdz·v of the range's gradient is
+// a·Σdz·acc + off·Σdz per channel.
 func (k *intBatch) backward(c *autograd.Context) {
 	s := k.s
-	c.Pool.Run(k.rows, k.mask)
+	c.Pool.Run(s.b.Batch, k.mask)
 	ch := s.channels
 	clear(k.sum)
 	clear(k.square)
 	total := 0.0
-	for r := range k.rows {
+	for n := range s.b.Batch {
 		for i := range ch {
-			k.sum[i] += k.dySum[r*ch+i]
-			k.square[i] += k.dyAcc[r*ch+i]
+			k.sum[i] += k.dySum[n*ch+i]
+			k.square[i] += k.dyAcc[n*ch+i]
 		}
-		total += k.residual[r]
+		total += k.residual[n]
 	}
 	for i := range k.square {
+		total -= float64(k.a[i])*k.square[i] + float64(k.off[i])*k.sum[i]
 		k.square[i] *= float64(s.accScale[i])
 	}
 	k.phase.backward(k.sum, k.square, s.b.GradIn[2], s.b.GradIn[3], s.b.GradIn[4])
-	c.Pool.Run(k.rows, k.input)
+	f := &k.factors
+	for i := range ch {
+		f[0][i], f[1][i], f[2][i] = k.phase.input(i)
+		f[2][i] *= float64(s.accScale[i])
+	}
+	for _, x := range f {
+		repeat(x, ch)
+	}
+	k.input.run(c.Pool)
 	s.back.inner.Backward(c)
 	learnRange(s.o.Out, s.b, k.grid, total, s.b.Out.Elements())
 }
 
-// maskRow: dz = dy·[pass], with Σdz, Σdz·acc per channel and the residuals of
-// the range's gradient.
-func (k *intBatch) maskRow(_, r int) {
+// maskImage: dz = dy·[pass] for one image, with its sums.
+func (k *intBatch) maskImage(_, n int) {
 	s := k.s
-	dy, y := s.b.GradOut, s.b.Out
-	c := s.channels
-	acc := k.acc[r*k.rowLen : (r+1)*k.rowLen]
-	d := dy.F32[dy.Row(r):][:k.rowLen]
-	at := y.Row(r)
-	sum, prod := k.dySum[r*c:(r+1)*c], k.dyAcc[r*c:(r+1)*c]
+	dy, y, c := s.b.GradOut, s.b.Out, s.channels
+	sum, prod := k.dySum[n*c:(n+1)*c], k.dyAcc[n*c:(n+1)*c]
 	clear(sum)
 	clear(prod)
-	lo, hi := k.grid.QMin(), k.grid.QMax()
-	total := 0.0
-	learned := s.o.Out.learned()
-	for p := 0; p < len(acc); p += c {
-		for i := range c {
-			v := acc[p+i]
-			g := float64(d[p+i])
-			if v >= k.lo[i] && v <= k.hi[i] {
-				sum[i] += g
-				prod[i] += g * float64(v)
-				if learned {
-					total += g * float64(float32(y.Code(at+p+i)-k.z)-(float32(float32(v)*k.a[i])+k.off[i]))
-				}
-				continue
-			}
-			if q := y.Code(at + p + i); learned && (q == hi || q == lo && lo != k.z) {
-				total += g * float64(q-k.z)
-			}
-			d[p+i] = 0
+	k.residual[n] = 0
+	learned, top := s.o.Out.learned(), cutsTop(s.o.act, k.clamp[1], k.grid)
+	for r := n * s.shape.OH; r < (n+1)*s.shape.OH; r++ {
+		d := dy.F32[dy.Row(r):][:k.rowLen]
+		if learned && !top {
+			k.residual[n] += dotCodes(d, y, y.Row(r))
+		}
+		kernels.SelectAccumulators(d, k.row(r), k.lo, k.hi, sum, prod)
+		if learned && top {
+			k.residual[n] += dotCodes(d, y, y.Row(r))
 		}
 	}
-	k.residual[r] = total
 }
 
 // inputRow turns dz into the gradient of the accumulators' real value.
 func (k *intBatch) inputRow(_, r int) {
-	s := k.s
-	dy := s.b.GradOut
-	c := s.channels
-	acc := k.acc[r*k.rowLen : (r+1)*k.rowLen]
-	d := dy.F32[dy.Row(r):][:k.rowLen]
-	for p := 0; p < len(acc); p += c {
-		for i := range c {
-			d[p+i] = float32(k.phase.input(float64(d[p+i]), float64(acc[p+i])*float64(s.accScale[i]), i))
-		}
-	}
+	dy := k.s.b.GradOut
+	kernels.MixAccumulators(dy.F32[dy.Row(r):][:k.rowLen], k.row(r), k.factors[0], k.factors[1], k.factors[2])
 }

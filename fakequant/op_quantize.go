@@ -260,18 +260,3 @@ func stepsOf(g *quant.Grid, x float32, c int) float32 {
 	}
 	return float32(x / g.ScaleAt(c))
 }
-
-// inside is the estimator's test on v, the number of steps without zero point.
-type inside struct {
-	rounded  bool
-	lo, hi   float32
-	rounding quant.Rounding
-}
-
-func (i inside) test(v float32) bool {
-	if i.rounded {
-		r := i.rounding.Round32(v)
-		return r >= i.lo && r <= i.hi
-	}
-	return v > i.lo && v < i.hi
-}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/bitgrad/bitgrad/autograd"
+	"github.com/bitgrad/bitgrad/internal/kernels"
 	"github.com/bitgrad/bitgrad/quant"
 )
 
@@ -63,70 +64,84 @@ func (o QuantizeWeightOp) Infer(env autograd.Env, in []autograd.Type) (autograd.
 // Bind implements [autograd.Op].
 func (o QuantizeWeightOp) Bind(b *autograd.Binding) autograd.Step {
 	w := b.In[0]
-	s := &weightStep{o: o, b: b, per: w.Elements() / o.Q.Channels, out: w.Shape[0],
+	s := &weightStep{o: o, b: b, per: w.Elements() / o.Q.Channels,
 		minima: make([]float32, o.Q.Channels), maxima: make([]float32, o.Q.Channels), sums: make([]float64, o.Q.Channels)}
+	pieces, perTask := split(o.Q.Channels, s.per)
+	s.parts = make([]weightSum, len(pieces))
+	s.look = newPieceLoop(pieces, perTask, s.observePiece)
 	if b.Mode == autograd.Calibrate {
 		o.Q.initGrid(&s.grid)
 		s.hist = make([]float32, histBins)
 		return s
 	}
 	o.Q.initGrid(b.Out.Grid)
-	s.fwd, s.bwd = s.forward, s.backward
+	s.forward, s.backward = newPieceLoop(pieces, perTask, s.forwardPiece), newPieceLoop(pieces, perTask, s.backwardPiece)
+	s.lo, s.hi = make([]float32, o.Q.Channels), make([]float32, o.Q.Channels)
+	if !b.GradOut.Empty() && b.GradIn[0].Empty() {
+		s.spare = make([]float32, w.Elements())
+	}
 	return s
 }
 
 type weightStep struct {
 	o              QuantizeWeightOp
 	b              *autograd.Binding
-	per, out       int // elements per scale; output channels
+	per            int // elements per scale
 	minima, maxima []float32
+	lo, hi         []float32 // the gradient passes between them, per scale
 	sums           []float64
-	fwd, bwd       func(worker, c int)
+	parts          []weightSum
+	spare          []float32 // takes the gradient of a frozen weight
 	grid           quant.Grid
 	hist           []float32
-	bad            int64
+
+	look, forward, backward *pieceLoop
+}
+
+// weightSum is what one piece adds to the sums of its scale.
+type weightSum struct {
+	lo, hi float32
+	s      float64
+	nans   int
 }
 
 func (s *weightStep) Forward(c *autograd.Context) {
 	w, q := s.b.In[0].F32, s.o.Q
 	if s.b.Mode == autograd.Calibrate {
 		copy(s.b.Out.F32, w)
-		s.calibrate(w)
+		s.calibrate(c, w)
 		return
 	}
 	g := s.b.Out.Grid
-	s.bad = 0
 	if train := s.b.Mode == autograd.Train; q.FixedFL == nil && !q.learned() && (train || !q.Calibrated()) {
-		s.observe(w)
+		s.observe(c)
 		gridFromRanges(q.Format, g, s.minima, s.maxima)
 		if train {
 			copy(q.scales.Stage(), g.Scale)
 		}
 	} else {
 		q.setGrid(g)
-		for _, v := range w {
-			if bad(v) {
-				s.bad++
-			}
-		}
 	}
 	s.raise(g)
-	c.Pool.Run(len(g.Scale), s.fwd)
-	c.NaNs += s.bad
+	s.forward.run(c.Pool)
+	for i := range s.parts {
+		c.NaNs += int64(s.parts[i].nans)
+	}
 }
 
 // observe takes the range of the weights of each scale.
-func (s *weightStep) observe(w []float32) {
-	for k := range s.minima {
-		s.minima[k], s.maxima[k] = 0, 0
-		for _, v := range w[k*s.per : (k+1)*s.per] {
-			if bad(v) {
-				s.bad++
-				continue
-			}
-			s.minima[k], s.maxima[k] = min(s.minima[k], v), max(s.maxima[k], v)
-		}
+func (s *weightStep) observe(c *autograd.Context) {
+	s.look.run(c.Pool)
+	clear(s.minima)
+	clear(s.maxima)
+	for i, p := range s.look.pieces {
+		s.minima[p.scale], s.maxima[p.scale] = min(s.minima[p.scale], s.parts[i].lo), max(s.maxima[p.scale], s.parts[i].hi)
 	}
+}
+
+func (s *weightStep) observePiece(i int) {
+	p := s.look.pieces[i]
+	s.parts[i].lo, s.parts[i].hi, _ = kernels.FiniteRange(s.b.In[0].F32[p.from:p.to])
 }
 
 // gridFromRanges is [quant.UniformFormat.GridFromRange] without allocation:
@@ -168,20 +183,18 @@ func (s *weightStep) raise(g *quant.Grid) {
 	}
 }
 
-func (s *weightStep) forward(_, k int) {
-	w, g, y := s.b.In[0].F32, s.b.Out.Grid, s.b.Out
-	for i := k * s.per; i < (k+1)*s.per; i++ {
-		y.SetCode(i, g.Quantize(w[i], k, s.o.Q.Format.Rounding))
-	}
+func (s *weightStep) forwardPiece(i int) {
+	p, y := s.forward.pieces[i], s.b.Out
+	s.parts[i].nans = quantizeInto(y, p.from, s.b.In[0].F32[p.from:p.to], y.Grid, p.scale, s.o.Q.Format.Rounding)
 }
 
 // calibrate stages the scale of each channel: that of the range where the range
 // is observed, that of least squared error where it is learned.
-func (s *weightStep) calibrate(w []float32) {
+func (s *weightStep) calibrate(c *autograd.Context, w []float32) {
 	q := s.o.Q
 	st := q.scales.Stage()
 	if !q.learned() {
-		s.observe(w)
+		s.observe(c)
 		gridFromRanges(q.Format, &s.grid, s.minima, s.maxima)
 		copy(st, s.grid.Scale)
 		return
@@ -221,10 +234,22 @@ func (s *weightStep) Backward(c *autograd.Context) {
 		return
 	}
 	g := s.b.Out.Grid
-	c.Pool.Run(len(g.Scale), s.bwd)
 	q := s.o.Q
+	in := insideOf(q, g)
+	for k := range s.lo {
+		if k > 0 && g.Scale[k] == g.Scale[k-1] {
+			s.lo[k], s.hi[k] = s.lo[k-1], s.hi[k-1]
+			continue
+		}
+		s.lo[k], s.hi[k] = in.reals(g, k)
+	}
+	s.backward.run(c.Pool)
 	if !q.learned() {
 		return
+	}
+	clear(s.sums)
+	for i, p := range s.backward.pieces {
+		s.sums[p.scale] += s.parts[i].s
 	}
 	d := s.b.GradIn[len(s.b.GradIn)-1]
 	if d.Empty() {
@@ -240,32 +265,17 @@ func (s *weightStep) Backward(c *autograd.Context) {
 	}
 }
 
-func (s *weightStep) backward(_, k int) {
-	w, y, g := s.b.In[0].F32, s.b.Out, s.b.Out.Grid
-	dy, dx := s.b.GradOut.F32, s.b.GradIn[0]
-	z := float32(g.ZeroPoint)
-	in := inside{s.o.Q.Estimator.Rounded(), float32(g.QMin()) - z, float32(g.QMax()) - z, s.o.Q.Format.Rounding}
-	sum := 0.0
-	for i := k * s.per; i < (k+1)*s.per; i++ {
-		d := dy[i]
-		v := stepsOf(g, w[i], k)
-		e := float32(y.Code(i)) - z
-		pass := in.test(v)
-		if pass {
-			e -= v
-		}
-		sum += float64(d) * float64(e)
-		if dx.Empty() {
-			continue
-		}
-		if !pass {
-			d = 0
-		}
-		if dx.Add {
-			dx.F32[i] += d
-		} else {
-			dx.F32[i] = d
-		}
+// backwardPiece: S = Σ dŵ·(q − z) − Σ dŵ·w/s, the second sum over what passes.
+func (s *weightStep) backwardPiece(i int) {
+	p, y := s.backward.pieces[i], s.b.Out
+	dy, w := s.b.GradOut.F32[p.from:p.to], s.b.In[0].F32[p.from:p.to]
+	dx, add := s.spare, false
+	if g := s.b.GradIn[0]; !g.Empty() {
+		dx, add = g.F32, g.Add
 	}
-	s.sums[k] = sum
+	if s.o.Q.learned() {
+		s.parts[i].s = dotCodes(dy, y, p.from)
+	}
+	passed := kernels.SelectRange(dx[p.from:p.to], dy, w, s.lo[p.scale], s.hi[p.scale], add)
+	s.parts[i].s -= passed / float64(y.Grid.ScaleAt(p.scale))
 }

@@ -15,7 +15,8 @@ type requant struct {
 	last []float32
 	grid quant.Grid
 	act  activation
-	done bool
+	// written is where they were written to, nil before.
+	written *int64
 }
 
 func newRequant(q *Quantizer, perChannel bool, channels int) *requant {
@@ -54,7 +55,7 @@ func (r *requant) set(accScale []float32, y *quant.Grid, act activation) {
 
 // intervals writes the accumulators for which the gradient passes.
 func (r *requant) intervals(lo, hi []int64, e Estimator, y *quant.Grid, act activation, accScale []float32) {
-	if r.done && r.same(accScale, y) {
+	if r.written == &lo[0] && r.same(accScale, y) {
 		return
 	}
 	for c := range lo {
@@ -66,7 +67,7 @@ func (r *requant) intervals(lo, hi []int64, e Estimator, y *quant.Grid, act acti
 		lo[c], hi[c] = passInterval(e, y, act, &st)
 	}
 	copy(r.last, accScale)
-	r.grid.ZeroPoint, r.done = y.ZeroPoint, true
+	r.grid.ZeroPoint, r.written = y.ZeroPoint, &lo[0]
 	r.grid.Scale = append(r.grid.Scale[:0], y.Scale...)
 }
 
