@@ -14,7 +14,6 @@ type requant struct {
 	// The intervals depend on the multipliers; equal inputs are not searched again.
 	last []float32
 	grid quant.Grid
-	act  activation
 	// written is where they were written to, nil before.
 	written *int64
 }
