@@ -15,42 +15,35 @@ import (
 	"github.com/bitgrad/bitgrad/train"
 )
 
-func main() {
-	diff, err := run(context.Background(), 3, 2, "lenet.safetensors")
+func main() { quickstart(context.Background(), 3, 2, "lenet.safetensors") }
+
+// quickstart does the whole work: some epochs in floating point, then some on
+// integers.
+func quickstart(ctx context.Context, floatEpochs, epochs int, file string) *export.Diff {
+	net, data := layers.LeNet(), must(datasets.Open("digits", ""))
+	adam := optim.Config{Method: optim.Adam{}, LearningRate: 1e-3}
+	must(train.Fit(ctx, net.Graph, data.Train, train.Options{Epochs: floatEpochs, Batch: 64, Optimizer: adam}))
+
+	fc := fakequant.Rule{Match: "fc*", Spec: fakequant.W(4)} // 4-bit weights in the fully connected layers
+	graph, report, err := fakequant.Prepare(net.Graph, fakequant.DFP(8), fc)
+	check(err)
+	check(train.Calibrate(ctx, graph, data.Train, train.CalibrateOptions{}))
+	must(train.FineTune(ctx, graph, data.Train, train.Options{Epochs: epochs, Batch: 64}))
+
+	model := must(export.Lower(graph))
+	check(model.Save(file))
+	diff := must(export.Verify(ctx, model, graph, data.Test, export.VerifyOptions{Images: 100}))
+	fmt.Printf("%v%d codes compared, %d differ\n", report, diff.Codes, diff.Mismatches) // …, 0 differ
+	return diff
+}
+
+func must[T any](v T, err error) T {
+	check(err)
+	return v
+}
+
+func check(err error) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("%.2f %% correct; %d codes compared, %d differ\n", 100*diff.Accuracy(), diff.Codes, diff.Mismatches)
-}
-
-// run does the whole work: epochs in floating point, then on integers.
-func run(ctx context.Context, floatEpochs, epochs int, file string) (*export.Diff, error) {
-	net := layers.LeNet()
-	data, err := datasets.Open("digits", "")
-	if err != nil {
-		return nil, err
-	}
-	adam := optim.Config{Method: optim.Adam{}, LearningRate: 1e-3}
-	if _, err := train.Fit(ctx, net.Graph, data.Train, train.Options{Epochs: floatEpochs, Batch: 64, Optimizer: adam}); err != nil {
-		return nil, err
-	}
-	graph, report, err := fakequant.Prepare(net.Graph, fakequant.DFP(8), fakequant.Rule{Match: "fc*", Spec: fakequant.W(4)})
-	if err != nil {
-		return nil, err
-	}
-	fmt.Print(report)
-	if err := train.Calibrate(ctx, graph, data.Train, train.CalibrateOptions{}); err != nil {
-		return nil, err
-	}
-	if _, err := train.FineTune(ctx, graph, data.Train, train.Options{Epochs: epochs, Batch: 64}); err != nil {
-		return nil, err
-	}
-	model, err := export.Lower(graph)
-	if err != nil {
-		return nil, err
-	}
-	if err := model.Save(file); err != nil {
-		return nil, err
-	}
-	return export.Verify(ctx, model, graph, data.Test, export.VerifyOptions{Images: 100})
 }
