@@ -3,6 +3,7 @@ package export
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"testing"
 
@@ -207,7 +208,12 @@ type fataler interface{ Fatal(args ...any) }
 // TestRandomGraphs: interpreter, engine and evaluation program agree in every
 // tensor of random networks.
 func TestRandomGraphs(t *testing.T) {
-	lowered, refused := 0, map[string]int{}
+	if !testing.Short() {
+		if err := flag.Set("rapid.checks", "200"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lowered, failed, refused := 0, 0, map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		d := &drawGraph{t: t, g: autograd.NewGraph("random")}
 		d.build()
@@ -228,10 +234,11 @@ func TestRandomGraphs(t *testing.T) {
 		trainedOnce(t, q, pixels, n)
 		m, err := Lower(q)
 		if err != nil {
-			if !errors.Is(err, ErrUnsupported) && !isBound(err) {
+			if !errors.Is(err, ErrUnsupported) {
 				t.Fatal(err)
 			}
 			refused[err.Error()]++
+			failed++
 			return
 		}
 		lowered++
@@ -251,9 +258,7 @@ func TestRandomGraphs(t *testing.T) {
 	for why, n := range refused {
 		t.Logf("refused %d: %s", n, why)
 	}
-	if lowered < 60 {
-		t.Errorf("only %d graphs were lowered: the generator refuses too much", lowered)
+	if lowered == 0 || failed > lowered/2 {
+		t.Errorf("only %d graphs were lowered, %d refused: the generator draws too much that has no integer form", lowered, failed)
 	}
 }
-
-func isBound(err error) bool { return false }
