@@ -35,7 +35,8 @@ type Config struct {
 	// Limit uses the first so many training images; 0 means all. A quarter of
 	// that many, at least 100, validate and test.
 	Limit int `yaml:"limit"`
-	// Net is the name of a reference network.
+	// Net is the name of a reference network, one of layers.Names; networks are not read
+	// from files.
 	Net string `yaml:"net"`
 	// Normalize is "net" for the network's own mean and deviation of the pixels
 	// and "data" for those of the data set. Data sets of another shape than
