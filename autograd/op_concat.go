@@ -87,7 +87,10 @@ func (ConcatOp) Bind(b *Binding) Step {
 		s.at = append(s.at, c)
 		c += v.L.C
 	}
-	s.y.Grid = b.Out.Grid
+	if s.y.IsCodes() {
+		b.Out.Grid = b.In[0].Grid
+		s.y.Grid = b.Out.Grid
+	}
 	s.forward, s.backward = overRows(s.y, s.join), overRows(s.y, s.split)
 	return s
 }
@@ -147,5 +150,5 @@ func (s *concat) Lower(b *integer.Builder, name string, in []integer.Ref) (integ
 			return integer.NoRef, fmt.Errorf("operand %d is on %v, operand 0 on %v: no requantization rule is named", i, x.Grid, s.y.Grid)
 		}
 	}
-	return b.Concat(name, in, integer.Concat{Requant: make([]*quant.Requantizer, len(in)), Grid: s.y.Grid.Clone()}), b.Err()
+	return b.Concat(name, in, integer.Concat{Grid: s.y.Grid.Clone()}), b.Err()
 }

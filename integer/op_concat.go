@@ -11,7 +11,7 @@ import (
 // through Requant[i], whose accumulator is the level of the code; where that is
 // nil the operand is on Grid already and its codes are copied.
 type Concat struct {
-	Requant []*quant.Requantizer // one per operand
+	Requant []*quant.Requantizer // one per operand; nil if all are on Grid
 	Grid    quant.Grid           // of the output
 }
 
@@ -19,6 +19,9 @@ type Concat struct {
 func (*Concat) Kind() string { return "concat" }
 
 func (p *Concat) infer(in []*Node) (output, error) {
+	if p.Requant == nil {
+		p.Requant = make([]*quant.Requantizer, len(in))
+	}
 	if len(in) == 0 || len(p.Requant) != len(in) {
 		return output{}, refuse(ErrGraph, "%d operands and %d requantizers", len(in), len(p.Requant))
 	}

@@ -65,18 +65,21 @@ func (p *Pad) bind(b *binding, n *Node, in []*Node) step {
 	}
 }
 
-// Range selects every Step-th index from Start up to, not including, Stop. The zero
-// value selects all.
+// Range selects every Step-th index from Start up to, not including, Stop. Stop 0 means
+// the end of the axis and Step 0 means 1, so that the zero Range selects all.
 type Range struct {
 	Start int `json:"start,omitempty"`
 	Stop  int `json:"stop,omitempty"`
 	Step  int `json:"step,omitempty"`
 }
 
-// resolve fills in the zero value and returns the number of indices.
+// resolve fills in what is 0 and returns the number of indices.
 func (r Range) resolve(axis string, extent int) (Range, int, error) {
-	if r == (Range{}) {
-		r = Range{0, extent, 1}
+	if r.Stop == 0 {
+		r.Stop = extent
+	}
+	if r.Step == 0 {
+		r.Step = 1
 	}
 	if r.Start < 0 || r.Step < 1 || r.Stop > extent || r.Start >= r.Stop {
 		return r, 0, refuse(ErrShape, "slice %d:%d:%d of axis %s: must select some of %d", r.Start, r.Stop, r.Step, axis, extent)

@@ -189,6 +189,14 @@ func TestOpsByHand(t *testing.T) {
 			build: func(b *Builder, x Ref) Ref { return b.Slice("y", x, Slice{C: Range{0, 3, 2}, W: Range{1, 2, 1}}) },
 			want:  []int64{4, 10, 6, 12},
 		}, {
+			name: "slice to the end", c: 3, h: 2, w: 2, grid: uint8s, codes: []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12},
+			build: func(b *Builder, x Ref) Ref { return b.Slice("y", x, Slice{C: Range{Step: 2}, W: Range{Start: 1}}) },
+			want:  []int64{4, 10, 6, 12},
+		}, {
+			name: "concat on one grid", c: 1, h: 1, w: 2, grid: uint8s, codes: []int{3, 4},
+			build: func(b *Builder, x Ref) Ref { return b.Concat("y", []Ref{x, x}, Concat{Grid: uint8s}) },
+			want:  []int64{3, 4, 3, 4},
+		}, {
 			name: "flatten", c: 2, h: 1, w: 2, grid: uint8s, codes: []int{1, 2, 3, 4},
 			build: func(b *Builder, x Ref) Ref { return b.Flatten("y", x) },
 			want:  []int64{1, 3, 2, 4},
