@@ -113,8 +113,7 @@ func (LSQ) Rounded() bool { return false }
 
 // RangeGrad returns s·ln 2·S/√(n·QMax).
 func (LSQ) RangeGrad(f quant.UniformFormat, scale float32, s float64, n int) float32 {
-	g, _ := f.Uniform()
-	return float32(float64(scale) * math.Ln2 * s / math.Sqrt(float64(max(n, 1))*float64(max(g.QMax(), 1))))
+	return float32(float64(scale) * math.Ln2 * s / math.Sqrt(float64(max(n, 1))*float64(max(f.QMax(), 1))))
 }
 
 // TQT learns the threshold of a power-of-two grid (Jain et al., Trained

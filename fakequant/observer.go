@@ -173,10 +173,9 @@ func bestLimit(hist []float32, largest float32, f quant.UniformFormat) float32 {
 		step = 1
 		first = math.Exp2(float64(quant.CeilLog2(largest)))
 	}
-	g, _ := f.Uniform()
-	levels := float64(max(g.QMax(), 1))
+	levels := float64(max(f.QMax(), 1))
 	if f.Affine {
-		levels = float64(g.QMax()-g.QMin()) / 2
+		levels = float64(f.QMax()-f.QMin()) / 2
 	}
 	best, limit := math.Inf(1), first
 	for k := 0.0; k <= 6; k += step {

@@ -55,6 +55,12 @@ func (f UniformFormat) Uniform() (Grid, bool) {
 	return Grid{BitWidth: f.BitWidth, Signed: f.Signed, Narrow: f.Narrow, MidRise: f.MidRise, Reciprocal: f.Reciprocal}, true
 }
 
+// QMin returns the smallest code, that of any grid of the format.
+func (f UniformFormat) QMin() int32 { g, _ := f.Uniform(); return g.QMin() }
+
+// QMax returns the largest code, that of any grid of the format.
+func (f UniformFormat) QMax() int32 { g, _ := f.Uniform(); return g.QMax() }
+
 // String returns the format in words, for example "int4 power-of-two" or
 // "int8 narrow symmetric per-channel half-away".
 func (f UniformFormat) String() string {
