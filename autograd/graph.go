@@ -202,12 +202,14 @@ func (g *Graph) Apply(name string, op Op, in ...*Node) *Node {
 		}
 		types[i] = n.typ
 	}
-	spec, err := op.Infer(g.env(), types)
+	n := &Node{name: name, op: op, in: append([]*Node(nil), in...)}
+	spec, err := n.infer(g.env(), types)
 	if err != nil {
-		g.Fail(&NodeError{Node: name, Op: op.Name(), In: types, Err: err, kind: ErrShape})
+		g.Fail(err)
 		return g.inert(name)
 	}
-	return g.add(&Node{name: name, op: op, in: append([]*Node(nil), in...), typ: spec.Out, spec: spec})
+	n.typ, n.spec = spec.Out, spec
+	return g.add(n)
 }
 
 // graphOf returns the graph that an operation on in belongs to.

@@ -110,7 +110,7 @@ func moved(in []Type, keep bool, shape ...int) (Spec, error) {
 	if err := checkReal(out); err != nil {
 		return Spec{}, err
 	}
-	s := Spec{Out: out}
+	s := Spec{Out: out, Moves: true}
 	if !keep {
 		s.Out = out.Floats()
 		s.floatBuffer(in, 0, Border{})
@@ -130,14 +130,10 @@ func movesCodes(y View, in []integer.Ref) error {
 }
 
 // source binds operand i of an operation that moves elements: as it is stored
-// where the result is stored alike, otherwise as real numbers. Codes keep their
-// grid: it becomes that of b.Out, which must be read later.
+// where the result is stored alike, otherwise as real numbers.
 func (b *Binding) source(i int) *asFloats {
 	if b.Out.Elem() != b.In[i].Elem() || b.Out.IsCodes() != b.In[i].IsCodes() {
 		return b.floatsOf(i, Border{})
-	}
-	if i == 0 && b.Out.IsCodes() {
-		b.Out.Grid = b.In[0].Grid
 	}
 	return &asFloats{View: b.In[i], src: b.In[i]}
 }

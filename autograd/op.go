@@ -1,14 +1,16 @@
 package autograd
 
-import (
-	"github.com/bitgrad/bitgrad/internal/parallel"
-	"github.com/bitgrad/bitgrad/quant"
-)
+import "github.com/bitgrad/bitgrad/quant"
 
 // An Op is an immutable description of one differentiable operation. One Op
 // value may serve many programs; what a program needs per run lives in the
 // [Step] that Bind returns. Adding an operation takes one file, inside this
-// package or outside it.
+// package or outside it; examples/custom has one of each kind:
+//
+//   - a function of single elements is a [Pointwise] and needs nothing more;
+//   - an operation that moves elements says so in its [Spec], and its step
+//     implements [integer.Lowerer];
+//   - any other one runs on floats. It trains, and lowering refuses it.
 type Op interface {
 	// Name identifies the kind of operation in errors, dumps and exports: "conv2d".
 	Name() string
@@ -67,6 +69,13 @@ type Spec struct {
 	InPlace bool
 	// NoGrad[i] says that the operation has no derivative for input i.
 	NoGrad []bool
+	// Moves says that the result consists of elements of input 0, and zeros. Where
+	// both are codes the program gives the result the grid of the input, and
+	// quantization puts no quantizer behind the node.
+	Moves bool
+	// NonNegative says that no element of the result is ever below 0, whatever
+	// the inputs: quantization gives it a grid without negative codes.
+	NonNegative bool
 	// MACs and the like for reports: multiply-accumulates per sample.
 	MACs int64
 	// Note is a short remark for dumps ("3x3 stride 2 pad 0,0,1,1").
@@ -86,14 +95,14 @@ type Binding struct {
 	GradOut View
 	Saved   []Memory
 	Scratch []Memory
-	Pool    *parallel.Pool
+	Pool    *Pool
 	Batch   int
 	Seed    uint64
 }
 
 // Context travels through one run of a program.
 type Context struct {
-	Pool *parallel.Pool
+	Pool *Pool
 	// Step and Micro number the optimizer step and the micro-batch inside it;
 	// with the program's seed they key everything random.
 	Step  uint64

@@ -42,7 +42,7 @@ func (o ChannelPadOp) Infer(_ Env, in []Type) (Spec, error) {
 	if err != nil {
 		return Spec{}, err
 	}
-	spec := Spec{Out: out, Note: fmt.Sprintf("%d before, %d after", o.Before, o.After)}
+	spec := Spec{Out: out, Note: fmt.Sprintf("%d before, %d after", o.Before, o.After), Moves: true}
 	if o.moves(in[0]) {
 		spec.Out.DType, spec.Out.Format = in[0].DType, in[0].Format
 	} else {
@@ -69,12 +69,7 @@ type channelPad struct {
 // Bind implements [Op].
 func (o ChannelPadOp) Bind(b *Binding) Step {
 	s := &channelPad{before: o.Before, in: b.In[0], y: b.Out, dx: b.GradIn[0], dy: b.GradOut}
-	if o.moves(b.In[0].Type) {
-		if b.In[0].Grid != nil {
-			b.Out.Grid = b.In[0].Grid
-			s.y.Grid = b.Out.Grid
-		}
-	} else {
+	if !o.moves(b.In[0].Type) {
 		s.x = b.floatsOf(0, Border{})
 		s.in = s.x.View
 	}

@@ -47,7 +47,7 @@ func (o DropoutOp) Infer(env Env, in []Type) (Spec, error) {
 	}
 	note := fmt.Sprintf("rate %v", o.Rate)
 	if !o.drops(env.Mode) {
-		return Spec{Out: x, InPlace: true, Note: note}, nil
+		return Spec{Out: x, InPlace: true, Note: note, Moves: true}, nil
 	}
 	s := Spec{Out: x.Floats(), InPlace: x.DType == Float32, Note: note}
 	s.Saved = []Buffer{{Uint8, batchOf(x) * x.WithBatch(1).Elements()}}

@@ -39,7 +39,7 @@ func (o MaxPoolOp) Infer(_ Env, in []Type) (Spec, error) {
 	if !smallMax(s, out.DType) {
 		saved.DType = Int32
 	}
-	return Spec{Out: out, Note: o.String(), Saved: []Buffer{saved}}, nil
+	return Spec{Out: out, Note: o.String(), Saved: []Buffer{saved}, Moves: true}, nil
 }
 
 // smallMax says that the kernels pool the elements and number the taps in one
@@ -51,9 +51,6 @@ func smallMax(s kernels.PoolShape, d DType) bool {
 // Bind implements [Op].
 func (o MaxPoolOp) Bind(b *Binding) Step {
 	shape, _ := o.Shape(b.In[0].Type) // Infer has accepted it
-	if b.In[0].Grid != nil {
-		b.Out.Grid = b.In[0].Grid
-	}
 	s := &maxPool{s: shape, x: b.In[0], y: b.Out, dx: b.GradIn[0], dy: b.GradOut}
 	small := smallMax(shape, b.Out.Elem())
 	switch {

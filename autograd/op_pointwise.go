@@ -20,7 +20,8 @@ var (
 //	y := autograd.Apply("act", softplus, x)
 //
 // Gradient: dx = f′(x)·dy. The operand has any shape; codes are read as the
-// real numbers they stand for.
+// real numbers they stand for. On integers, between a producer of codes and a
+// quantizer, the operation becomes a table of codes.
 func Pointwise(name string, f, df func(x float32) float32) Op {
 	return PointwiseOp{Kind: name, F: f, DF: df}
 }
@@ -30,6 +31,8 @@ type PointwiseOp struct {
 	Kind string
 	// F is the function, DF its derivative.
 	F, DF func(x float32) float32
+	// NonNegative says that F is never below 0; see [Spec].
+	NonNegative bool
 }
 
 // Name returns Kind.
@@ -38,8 +41,6 @@ func (o PointwiseOp) Name() string { return o.Kind }
 // Infer implements [Op].
 func (o PointwiseOp) Infer(_ Env, in []Type) (Spec, error) {
 	switch {
-	case o.Kind == "":
-		return Spec{}, errors.New("the operation has no name")
 	case o.F == nil || o.DF == nil:
 		return Spec{}, errors.New("the operation lacks its function or its derivative")
 	case len(in) != 1:
@@ -48,7 +49,7 @@ func (o PointwiseOp) Infer(_ Env, in []Type) (Spec, error) {
 	if err := checkReal(in[0]); err != nil {
 		return Spec{}, err
 	}
-	s := Spec{Out: in[0].Floats(), ReadsIn: []bool{true}, InPlace: in[0].DType == Float32}
+	s := Spec{Out: in[0].Floats(), ReadsIn: []bool{true}, InPlace: in[0].DType == Float32, NonNegative: o.NonNegative}
 	s.floatBuffer(in, 0, Border{})
 	return s, nil
 }
@@ -107,9 +108,12 @@ func (s *pointwise) derive(_, r0, r1 int) {
 // Gradient: dx = y·(1−y)·dy.
 func Sigmoid(name string, x *Node) *Node { return Apply(name, sigmoidOp, x) }
 
-var sigmoidOp = Pointwise("sigmoid",
-	func(x float32) float32 { return float32(logistic(x)) },
-	func(x float32) float32 { return float32(logistic(x) * logistic(-x)) })
+var sigmoidOp = PointwiseOp{
+	Kind:        "sigmoid",
+	F:           func(x float32) float32 { return float32(logistic(x)) },
+	DF:          func(x float32) float32 { return float32(logistic(x) * logistic(-x)) },
+	NonNegative: true,
+}
 
 // logistic needs no case distinction: e^-x overflows to infinity and gives 0.
 func logistic(x float32) float64 { return 1 / (1 + math.Exp(-float64(x))) }

@@ -67,7 +67,9 @@ func (o LeakyReLUOp) Infer(_ Env, in []Type) (Spec, error) {
 	return s, err
 }
 
-func inferReLU(in []Type, onCodes bool) (Spec, error) {
+// inferReLU infers a rectifier; clamps says that it has no negative result, so
+// that codes stay codes.
+func inferReLU(in []Type, clamps bool) (Spec, error) {
 	if len(in) != 1 {
 		return Spec{}, errOneOperand
 	}
@@ -75,11 +77,11 @@ func inferReLU(in []Type, onCodes bool) (Spec, error) {
 	if err := checkReal(x); err != nil {
 		return Spec{}, err
 	}
-	if onCodes && clampsCodes(x) {
-		return Spec{Out: x, ReadsIn: []bool{true}}, nil
+	if clamps && clampsCodes(x) {
+		return Spec{Out: x, ReadsIn: []bool{true}, NonNegative: true}, nil
 	}
 	// The sign of y is that of x, so x need not stay.
-	s := Spec{Out: x.Floats(), ReadsOut: true, InPlace: x.DType == Float32}
+	s := Spec{Out: x.Floats(), ReadsOut: true, InPlace: x.DType == Float32, NonNegative: clamps}
 	s.floatBuffer(in, 0, Border{})
 	return s, nil
 }

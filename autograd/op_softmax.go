@@ -29,7 +29,7 @@ func (SoftmaxOp) Infer(_ Env, in []Type) (Spec, error) {
 	if err := checkReal(in[0]); err != nil {
 		return Spec{}, err
 	}
-	s := Spec{Out: in[0].Floats(), ReadsOut: true, InPlace: in[0].DType == Float32}
+	s := Spec{Out: in[0].Floats(), ReadsOut: true, InPlace: in[0].DType == Float32, NonNegative: true}
 	s.floatBuffer(in, 0, Border{})
 	return s, nil
 }

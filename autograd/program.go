@@ -1,6 +1,7 @@
 package autograd
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -82,7 +83,9 @@ func (g *Graph) Compile(opt CompileOptions) (*Program, error) {
 	if p.plan, err = makePlan(p.drafts); err != nil {
 		return nil, err
 	}
-	p.bind()
+	if err := p.bind(); err != nil {
+		return nil, err
+	}
 	p.states = g.States()
 	return p, nil
 }
@@ -196,7 +199,7 @@ func (p *Program) cutGradients() {
 }
 
 // bind places the buffers and binds the steps.
-func (p *Program) bind() {
+func (p *Program) bind() error {
 	f := len(p.drafts)
 	scratchAt := p.plan.size
 	p.arena = newArena(p.plan.size + p.plan.scratch + slack)
@@ -271,17 +274,39 @@ func (p *Program) bind() {
 			b.Scratch = append(b.Scratch, p.arena.at(off, s.DType, s.Len))
 			off += bytesFor(s.DType, s.Len)
 		}
+		if d.spec.Moves && b.Out.IsCodes() && b.In[0].IsCodes() {
+			b.Out.Grid = b.In[0].Grid
+		}
 		p.steps[i] = d.node.op.Bind(b)
+		if p.steps[i] == nil {
+			return p.bad(d.node, errNoStep)
+		}
 		if b.Out.Grid != nil { // an op that passes codes on passes their grid on
 			p.values[i].Grid = b.Out.Grid
 			if p.fills[i] != nil {
 				p.fills[i].view.Grid = b.Out.Grid
 			}
 		}
+		if b.Out.IsCodes() && (b.Out.Grid == nil || len(b.Out.Grid.Scale) == 0) {
+			return p.bad(d.node, errNoGrid)
+		}
 	}
 	if p.loss >= 0 && p.drafts[p.loss].grad {
 		p.grads[p.loss].F32[0] = 1
 	}
+	return nil
+}
+
+// Mistakes of whoever wrote an operation.
+var (
+	errNoName  = errors.New("the operation has no name")
+	errNoShape = errors.New("Infer gave the result no shape")
+	errNoStep  = errors.New("Bind returned no step")
+	errNoGrid  = errors.New("the result consists of codes, but Bind gave them no grid: set Moves in the Spec, or a Scale in b.Out.Grid")
+)
+
+func (p *Program) bad(n *Node, err error) error {
+	return &NodeError{Node: n.name, Op: n.op.Name(), In: typesOf(n.in), Err: err, kind: ErrGraph}
 }
 
 func (p *Program) gradWanted(d *draft, k int) bool {

@@ -130,6 +130,13 @@ func typesOf(ns []*Node) []Type {
 
 func (n *Node) infer(env Env, in []Type) (Spec, error) {
 	s, err := n.op.Infer(env, in)
+	switch {
+	case err != nil:
+	case n.op.Name() == "":
+		err = errNoName
+	case len(s.Out.Shape) == 0:
+		err = errNoShape
+	}
 	if err != nil {
 		return s, &NodeError{Node: n.name, Op: n.op.Name(), In: in, Err: err, kind: ErrShape}
 	}

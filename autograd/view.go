@@ -8,11 +8,26 @@ import (
 	"github.com/bitgrad/bitgrad/quant"
 )
 
-// Layout says where the elements of a channels-last value lie: element
-// (n,h,w,c) at Off + n·SN + h·SH + w·SW + c.
+// Layout says where the elements of a channels-last value lie. Its fields are the
+// extents N, H, W, C, the strides SN, SH, SW and the offset Off; it has the
+// methods
+//
+//	At(n, h, w, c int) int // Off + n·SN + h·SH + w·SW + c
+//	Row(n, h int) int      // At(n, h, 0, 0)
+//	Packed() bool          // SW = C: a row is W·C elements without gaps
+//
+// A vector [N F] has C = F and H = W = 1.
 type Layout = kernels.Layout
 
-// Pool runs the parts of a step on the workers of a program.
+// Pool runs the parts of a step on the workers of a program. Its methods are
+//
+//	Run(n int, fn func(worker, i int)) // fn once for each i of 0…n−1, in any order
+//	Workers() int                      // worker numbers are below it
+//	Close()
+//
+// A nil *Pool runs everything on its caller. Run allocates nothing as long as fn
+// is built beforehand, in Bind. What fn(_, i) writes must not depend on the
+// worker and must not overlap with what another i writes.
 type Pool = parallel.Pool
 
 // NewPool starts workers for programs, at least one; Close stops them. The

@@ -77,7 +77,7 @@ func whyFloat(n *autograd.Node) string {
 		t := k.Type()
 		switch {
 		case t.IsCodes():
-		case t.Plain && weighted[n.Kind()] && i == 1:
+		case t.Plain && weighted(n) && i == 1:
 			return fmt.Sprintf("its weight %s is not quantized", k.Name())
 		case t.Plain:
 		case k.Op() == nil && t.DType == autograd.Uint8:
@@ -87,7 +87,7 @@ func whyFloat(n *autograd.Node) string {
 		}
 	}
 	switch {
-	case weighted[n.Kind()]:
+	case weighted(n):
 		return "nothing quantizes its output, which other nodes read"
 	case lowersAs(n.Op(), operandTypes(n)) || scalarFunction(n.Op()) != nil:
 		return "nothing quantizes its output"

@@ -51,7 +51,7 @@ func passDropout(mode autograd.Mode, e *autograd.Edit) error {
 		return nil
 	}
 	for _, n := range e.Nodes() {
-		if n.Kind() == "dropout" {
+		if _, ok := n.Op().(autograd.DropoutOp); ok {
 			e.Replace(n, n.Input(0))
 		}
 	}
@@ -110,7 +110,7 @@ func passTableInput(_ autograd.Mode, e *autograd.Edit) error {
 
 func passIntConv(mode autograd.Mode, e *autograd.Edit) error {
 	for _, n := range e.Nodes() {
-		if !weighted[n.Kind()] || len(n.Inputs()) < 2 || !n.Input(0).Type().IsCodes() || !n.Input(1).Type().IsCodes() {
+		if !weighted(n) || len(n.Inputs()) < 2 || !n.Input(0).Type().IsCodes() || !n.Input(1).Type().IsCodes() {
 			continue
 		}
 		if n.Input(0).Type().Format.BitWidth > 16 {
@@ -155,7 +155,7 @@ func types(n *autograd.Node) []autograd.Type {
 }
 
 func activationOf(n *autograd.Node) activation {
-	if n.Kind() == "relu6" {
+	if _, ok := n.Op().(autograd.ReLU6Op); ok {
 		return relu6
 	}
 	return relu

@@ -25,15 +25,39 @@ type unit struct {
 	spec       Spec
 }
 
-// kinds of operations that only move values or take one of them: codes pass
-// through and keep their grid.
-var moving = map[string]bool{"max_pool": true, "flatten": true, "reshape": true, "slice": true, "pad": true,
-	"channel_pad": true, "dropout": true}
+// Layers are told apart by the type of their operation and by its Spec, never by
+// its name: an operation from outside may be called anything.
 
-// kinds that end a network for training and are never quantized.
-var losses = map[string]bool{"crossentropy": true, "meansquarederror": true}
+// moving reports whether n only moves elements: codes pass through and keep
+// their grid.
+func moving(n *autograd.Node) bool { return n.Op() != nil && n.Spec().Moves }
 
-var weighted = map[string]bool{"conv2d": true, "linear": true}
+// weighted reports whether n is a convolution or a linear layer.
+func weighted(n *autograd.Node) bool {
+	switch n.Op().(type) {
+	case autograd.Conv2DOp, autograd.LinearOp:
+		return true
+	}
+	return false
+}
+
+func isActivation(n *autograd.Node) bool {
+	switch n.Op().(type) {
+	case autograd.ReLUOp, autograd.ReLU6Op:
+		return true
+	}
+	return false
+}
+
+func isNormalize(n *autograd.Node) bool {
+	_, ok := n.Op().(autograd.NormalizeOp)
+	return ok
+}
+
+func isBatchNorm(n *autograd.Node) bool {
+	_, ok := n.Op().(autograd.BatchNormOp)
+	return ok
+}
 
 // Prepare returns a quantization-aware copy of a graph. It shares parameters
 // and state with the original, keeps the names of its nodes, and adds:
@@ -92,25 +116,25 @@ func units(e *autograd.Edit) []*unit {
 		if n.Op() == nil && n.Param() == nil && n.Type().DType == autograd.Float32 {
 			us = append(us, &unit{name: n.Name(), kind: n.Kind(), node: n, tail: n, edge: InputEdge})
 		}
-		if n.Op() == nil || taken[n] || n.Type().Plain || moving[n.Kind()] || losses[n.Kind()] {
+		if n.Op() == nil || taken[n] || n.Type().Plain || moving(n) {
 			continue
 		}
 		u := &unit{name: n.Name(), kind: n.Kind(), node: n, tail: n}
-		if n.Kind() == "normalize" {
+		if isNormalize(n) {
 			u.edge = InputEdge
 		}
 		if isActivation(n) { // on its own: codes keep their grid
-			if q := producer(n.Input(0)); q != nil && !q.Type().Plain && q.Op() != nil && !losses[q.Kind()] {
+			if q := producer(n.Input(0)); q != nil && !q.Type().Plain && q.Op() != nil {
 				continue
 			}
 		}
-		if weighted[n.Kind()] {
-			if k := e.Only(n); k != nil && k.Kind() == "batch_norm" && k.Input(0) == n {
+		if weighted(n) {
+			if k := e.Only(n); k != nil && isBatchNorm(k) && k.Input(0) == n {
 				u.norm, u.tail = k, k
 				taken[k] = true
 			}
 		}
-		if k := e.Only(u.tail); k != nil && isActivation(k) && n.Kind() != "normalize" {
+		if k := e.Only(u.tail); k != nil && isActivation(k) && !isNormalize(n) {
 			u.tail = k
 			taken[k] = true
 		}
@@ -122,20 +146,20 @@ func units(e *autograd.Edit) []*unit {
 	return us
 }
 
-func isActivation(n *autograd.Node) bool { return n.Kind() == "relu" || n.Kind() == "relu6" }
-
 // producer follows operations that only move values back to what computed them.
 func producer(n *autograd.Node) *autograd.Node {
-	for n != nil && moving[n.Kind()] {
+	for n != nil && moving(n) {
 		n = n.Input(0)
 	}
 	return n
 }
 
+// feedsLossOnly reports whether n is read by losses alone: what has no batch axis
+// is a number for training.
 func feedsLossOnly(e *autograd.Edit, n *autograd.Node) bool {
 	cs := e.Consumers(n)
 	for _, c := range cs {
-		if !losses[c.Kind()] {
+		if !c.Type().Plain {
 			return false
 		}
 	}
@@ -200,11 +224,11 @@ func (u *unit) apply(e *autograd.Edit, signs *signs, report *Report) error {
 			return err
 		}
 	}
-	if weighted[u.kind] {
+	if weighted(u.node) {
 		if err := u.quantizeWeight(e, &row); err != nil {
 			return err
 		}
-	} else if u.norm != nil || u.kind == "batch_norm" {
+	} else if u.norm != nil || isBatchNorm(u.node) {
 		row.Why = "the batch norm follows no convolution"
 	}
 	if u.spec.OutBits == 32 {
@@ -214,7 +238,7 @@ func (u *unit) apply(e *autograd.Edit, signs *signs, report *Report) error {
 		report.Rows = append(report.Rows, row)
 		return nil
 	}
-	pixels := u.kind == "normalize"
+	pixels := isNormalize(u.node)
 	if pixels {
 		u.spec.Estimator, u.spec.Observer = STE{}, MinMax{}
 	}
@@ -365,16 +389,21 @@ func (s *signs) infer(n *autograd.Node) bool {
 		}
 		return false
 	}
-	switch n.Kind() {
-	case "relu", "relu6", "sigmoid", "softmax":
+	if n.Op() == nil {
+		return true
+	}
+	if n.Spec().NonNegative {
 		return false
-	case "normalize":
-		return normalizeSigned(n)
-	case "add", "multiply", "concat", "average_pool", "global_average_pool", "mean_hw", "max_pool", "flatten", "reshape",
-		"slice", "pad", "channel_pad", "dropout":
+	}
+	if n.Spec().Moves {
 		return any()
 	}
-	if o, ok := n.Op().(QuantizeOp); ok {
+	switch o := n.Op().(type) {
+	case autograd.NormalizeOp:
+		return normalizeSigned(n)
+	case autograd.AddOp, autograd.MultiplyOp, autograd.ConcatOp, autograd.AveragePoolOp, autograd.GlobalMeanOp:
+		return any()
+	case QuantizeOp:
 		return o.Q.Format.Signed || o.Q.Format.Affine
 	}
 	return true
