@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync/atomic"
 
 	"github.com/bitgrad/bitgrad/autograd"
@@ -54,7 +55,8 @@ func (d *Diff) Accuracy() float64 { return float64(d.Correct) / float64(max(d.Im
 // through its file format, the reference interpreter runs it image by image,
 // and every tensor is compared with the codes of the evaluation program and
 // with those of the engine. The images are those of ds, as they are. A
-// difference is counted, not an error.
+// difference is counted, not an error. What only the integer form has, see
+// [integer.Lowerer], is compared between the interpreter and the engine.
 func Verify(ctx context.Context, m *integer.Model, g *autograd.Graph, ds datasets.Dataset, o VerifyOptions) (*Diff, error) {
 	var file bytes.Buffer
 	if err := m.Encode(&file); err != nil {
@@ -106,6 +108,7 @@ type verifier struct {
 	images  int
 	batch   int
 	index   map[string]int // node of the model by name
+	inner   []bool         // the node is part of another's form: no program computes it
 	seen    []bool
 	program [][]int64 // codes of the evaluation program, per node
 	runs    [][]int64 // codes of the engine, per node
@@ -148,7 +151,12 @@ func newVerifier(m *integer.Model, g *autograd.Graph, ds datasets.Dataset, o Ver
 		v.program = append(v.program, make([]int64, 0, v.batch*n.Out.Len()))
 		v.runs = append(v.runs, make([]int64, v.batch*n.Out.Len()))
 	}
-	v.seen = make([]bool, len(m.Nodes))
+	v.seen, v.inner = make([]bool, len(m.Nodes)), make([]bool, len(m.Nodes))
+	for i, n := range m.Nodes {
+		whole, _, part := strings.Cut(n.Name, "/")
+		_, ok := v.index[whole]
+		v.inner[i] = part && ok && v.p.Graph().Node(n.Name) == nil
+	}
 	v.wrong = make([]atomic.Int64, len(m.Nodes))
 	v.firstAt, v.errs = make([]string, v.batch), make([]error, v.batch)
 	v.p.Tap(v.tap)
@@ -179,6 +187,9 @@ func (v *verifier) run(from, to int) error {
 	}
 	v.p.Forward()
 	for i, ok := range v.seen {
+		if v.inner[i] {
+			continue
+		}
 		if !ok {
 			return fmt.Errorf("%w: the graph has no node %q, which the model has", ErrMismatch, v.m.Nodes[i].Name)
 		}
@@ -221,7 +232,10 @@ func (v *verifier) compare(_, i int) {
 	v.firstAt[i] = ""
 	each := func(node int, codes []int64) {
 		k := len(codes)
-		program, engine := v.program[node][i*k:(i+1)*k], v.runs[node][i*k:(i+1)*k]
+		program, engine := codes, v.runs[node][i*k:(i+1)*k]
+		if !v.inner[node] {
+			program = v.program[node][i*k : (i+1)*k]
+		}
 		bad := int64(0)
 		for j, q := range codes {
 			if program[j] == q && engine[j] == q {
