@@ -190,8 +190,8 @@ func (q *Quantizer) finish() error {
 		if !ok {
 			return fmt.Errorf("%w: %s: the observer %s has seen no data: calibrate with at least one batch", ErrNotCalibrated, q.Name(), q.Observer.Name())
 		}
-		if bad(lo) || bad(hi) {
-			return fmt.Errorf("%w: %s: observed range %v to %v is not finite", ErrNotCalibrated, q.Name(), lo, hi)
+		if bad(lo) || bad(hi) || lo > hi {
+			return fmt.Errorf("%w: %s: the observer %s gave the range %v to %v", ErrNotCalibrated, q.Name(), q.Observer.Name(), lo, hi)
 		}
 		var g quant.Grid
 		q.initGrid(&g)
@@ -205,10 +205,24 @@ func (q *Quantizer) finish() error {
 		}
 		if q.learned() {
 			q.Param.Value[c] = q.Estimator.Param(q.Format, s)
+			if err := q.checkScale(s, q.Estimator.Scale(q.Format, q.Param.Value[c])); err != nil {
+				return err
+			}
 		}
 	}
 	if q.learned() {
 		q.Param.Touch()
+	}
+	return nil
+}
+
+// checkScale refuses what an estimator made of the scale that calibration found.
+func (q *Quantizer) checkScale(from, s float32) error {
+	switch {
+	case !(s > 0) || bad(s):
+		return fmt.Errorf("%w: %s: the estimator %s makes the scale %v of %v: it must be positive and finite", ErrSpec, q.Name(), q.Estimator.Name(), s, from)
+	case q.Format.PowerOfTwo && quant.PowerOfTwo(-quant.CeilLog2(s)) != s:
+		return fmt.Errorf("%w: %s: the estimator %s makes the scale %v of %v: %s needs powers of two", ErrSpec, q.Name(), q.Estimator.Name(), s, from, q.Format)
 	}
 	return nil
 }
