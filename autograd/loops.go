@@ -56,20 +56,6 @@ func copyRow(dst, src []float32, add bool) {
 	}
 }
 
-// move copies n elements of whatever type; dst and src hold the same.
-func move(dst View, to int, src View, from, n int) {
-	switch {
-	case dst.F32 != nil:
-		copy(dst.F32[to:to+n], src.F32[from:from+n])
-	case dst.U8 != nil:
-		copy(dst.U8[to:to+n], src.U8[from:from+n])
-	case dst.I32 != nil:
-		copy(dst.I32[to:to+n], src.I32[from:from+n])
-	default:
-		copy(dst.I64[to:to+n], src.I64[from:from+n])
-	}
-}
-
 // fillZero writes real zero, code z, to n elements.
 func fillZero(dst View, to, n int, z int32) {
 	switch {

@@ -109,7 +109,7 @@ func (s *concat) join(_, r0, r1 int) {
 			from, to := x.Row(r), s.y.Row(r)+s.at[i]
 			for w := range s.y.L.W {
 				if s.same[i] {
-					move(s.y, to+w*s.y.L.SW, x.View, from+w*x.L.SW, x.L.C)
+					s.y.Copy(to+w*s.y.L.SW, x.View, from+w*x.L.SW, x.L.C)
 					continue
 				}
 				for c := range x.L.C {

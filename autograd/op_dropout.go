@@ -165,7 +165,7 @@ func (s *identity) Forward(c *Context) {
 func (s *identity) copy(_, r0, r1 int) {
 	_, n := s.y.Rows()
 	for r := r0; r < r1; r++ {
-		move(s.y, s.y.Row(r), s.x.View, s.x.Row(r), n)
+		s.y.Copy(s.y.Row(r), s.x.View, s.x.Row(r), n)
 	}
 }
 

@@ -81,7 +81,7 @@ func (s *pad) place(_, r0, r1 int) {
 			continue
 		}
 		fillZero(s.y, to, left, s.zero)
-		move(s.y, to+left, s.x.View, s.x.L.Row(n, h), inner)
+		s.y.Copy(to+left, s.x.View, s.x.L.Row(n, h), inner)
 		fillZero(s.y, to+left+inner, row-left-inner, s.zero)
 	}
 }

@@ -103,11 +103,11 @@ func (s *slice) take(_, r0, r1 int) {
 		for w := range l.W {
 			x, y := from+(s.w.Start+w*s.w.Step)*s.x.L.SW+s.c.Start, l.Row(n, h)+w*l.SW
 			if s.c.Step == 1 {
-				move(s.y, y, s.x.View, x, l.C)
+				s.y.Copy(y, s.x.View, x, l.C)
 				continue
 			}
 			for c := range l.C {
-				move(s.y, y+c, s.x.View, x+c*s.c.Step, 1)
+				s.y.Copy(y+c, s.x.View, x+c*s.c.Step, 1)
 			}
 		}
 	}

@@ -102,6 +102,21 @@ func (v View) SetCode(i int, q int32) {
 	}
 }
 
+// Copy copies n elements of src, from element from on, to element to of v, as they
+// are stored. Both have the same element type.
+func (v View) Copy(to int, src View, from, n int) {
+	switch v.Elem() {
+	case Float32:
+		copy(v.F32[to:to+n], src.F32[from:])
+	case Int32:
+		copy(v.I32[to:to+n], src.I32[from:])
+	case Int64:
+		copy(v.I64[to:to+n], src.I64[from:])
+	default:
+		copy(v.U8[to:to+n], src.U8[from:])
+	}
+}
+
 // At returns the real value of element i of channel c: the float itself, or
 // the dequantized code.
 func (v View) At(i, c int) float32 {
