@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/bitgrad/bitgrad/autograd"
-	"github.com/bitgrad/bitgrad/internal/optest"
+	"github.com/bitgrad/bitgrad/autograd/optest"
 )
 
 // aligned returns the element of x that meets the element at of the result,

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/bitgrad/bitgrad/autograd"
-	"github.com/bitgrad/bitgrad/internal/optest"
+	"github.com/bitgrad/bitgrad/autograd/optest"
 	"github.com/bitgrad/bitgrad/quant"
 )
 

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/bitgrad/bitgrad/autograd"
-	"github.com/bitgrad/bitgrad/internal/optest"
+	"github.com/bitgrad/bitgrad/autograd/optest"
 )
 
 func sliceRef(x optest.Array, a autograd.SliceAttrs) optest.Array {

@@ -3,7 +3,7 @@ package autograd_test
 import (
 	"testing"
 
-	"github.com/bitgrad/bitgrad/internal/optest"
+	"github.com/bitgrad/bitgrad/autograd/optest"
 )
 
 // suite holds the cases of all operations; the file that tests an operation

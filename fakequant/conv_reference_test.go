@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/bitgrad/bitgrad/autograd"
-	"github.com/bitgrad/bitgrad/internal/optest"
+	"github.com/bitgrad/bitgrad/autograd/optest"
 	"github.com/bitgrad/bitgrad/quant"
 )
 

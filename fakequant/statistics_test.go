@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/bitgrad/bitgrad/autograd"
-	"github.com/bitgrad/bitgrad/internal/optest"
+	"github.com/bitgrad/bitgrad/autograd/optest"
 )
 
 // normNet is one convolution with batch norm; channel 1 has a small γ, channel 2

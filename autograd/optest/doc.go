@@ -10,7 +10,7 @@
 // whose derivative it claims.
 //
 // A [Suite] collects the cases of a package and fails for an operation that
-// has none. The package is for tests only.
+// has none. The package is for tests only, those of other modules included.
 //
 //	suite.Add(optest.Case{
 //		Name:   "square",
