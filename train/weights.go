@@ -22,14 +22,35 @@ func SaveWeights(path string, g *autograd.Graph, metadata map[string]string) err
 	for k, v := range metadata {
 		meta[k] = v
 	}
+	if err := files.SaveSafetensors(path, tensorsOf(g), meta); err != nil {
+		return fmt.Errorf("train: weights: %w", err)
+	}
+	return nil
+}
+
+func tensorsOf(g *autograd.Graph) []files.Tensor {
 	var tensors []files.Tensor
 	variablesOf(g).each(func(name string, shape []int, data []float32) {
 		tensors = append(tensors, files.FromFloat32s(name, shape, data))
 	})
-	if err := files.SaveSafetensors(path, tensors, meta); err != nil {
-		return fmt.Errorf("train: weights: %w", err)
+	return tensors
+}
+
+// CopyWeights sets parameters and state of dst to those of src, a graph with the same
+// names and shapes. fakequant.Prepare shares them with the graph that it is
+// given: to quantize one trained network in several ways, copy its weights into
+// a network of its own for each.
+//
+// The error is that of [LoadWeights], with the name of src for the path.
+func CopyWeights(dst, src *autograd.Graph) error {
+	for _, g := range []*autograd.Graph{dst, src} {
+		if err := usable(g); err != nil {
+			return err
+		}
 	}
-	return nil
+	m := matcher{vars: variablesOf(dst), path: src.Name()}
+	_, err := m.load(tensorsOf(src))
+	return err
 }
 
 func usable(g *autograd.Graph) error {
@@ -97,17 +118,7 @@ func LoadWeights(g *autograd.Graph, path string, opt LoadOptions) (*LoadReport, 
 		return nil, fmt.Errorf("train: weights: %w", err)
 	}
 	m := matcher{vars: variablesOf(g), path: path, opt: opt, ours: file.Metadata()[formatKey] == checkpointFormat}
-	if err := m.match(file); err != nil {
-		return nil, err
-	}
-	if err := m.verdict(); err != nil {
-		return m.report, err
-	}
-	for _, c := range m.copies {
-		copy(c.dst, c.src)
-	}
-	m.vars.changed()
-	return m.report, nil
+	return m.load(file.Tensors())
 }
 
 type matcher struct {
@@ -125,12 +136,27 @@ func (m *matcher) refuse(format string, args ...any) error {
 	return &WeightsError{Path: m.path, Reason: fmt.Sprintf(format, args...), Report: m.report}
 }
 
+// load sets the variables, all that fit or none.
+func (m *matcher) load(tensors []files.Tensor) (*LoadReport, error) {
+	if err := m.match(tensors); err != nil {
+		return nil, err
+	}
+	if err := m.verdict(); err != nil {
+		return m.report, err
+	}
+	for _, c := range m.copies {
+		copy(c.dst, c.src)
+	}
+	m.vars.changed()
+	return m.report, nil
+}
+
 // match sorts the names into the report and collects what to copy.
-func (m *matcher) match(file *files.File) error {
+func (m *matcher) match(tensors []files.Tensor) error {
 	m.report = &LoadReport{}
 	given := map[string]files.Tensor{}
 	var order []string
-	for _, t := range file.Tensors() {
+	for _, t := range tensors {
 		if m.ignored(t.Name) {
 			m.report.Ignored = append(m.report.Ignored, t.Name)
 			continue

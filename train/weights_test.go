@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/bitgrad/bitgrad/autograd"
 	"github.com/bitgrad/bitgrad/fakequant"
 	"github.com/bitgrad/bitgrad/internal/files"
 )
@@ -34,6 +35,26 @@ func TestWeightsRoundTrip(t *testing.T) {
 	}
 	if h.Node("fc.weight").Param().Version() == version {
 		t.Error("the parameters were not touched")
+	}
+}
+
+func TestCopyWeights(t *testing.T) {
+	g, h := convNet(t, 1), convNet(t, 2)
+	g.States()[0].Value[0] = 0.25
+	if err := CopyWeights(h, g); err != nil {
+		t.Fatal(err)
+	}
+	sameValues(t, "copied", h, g)
+	h.Params()[0].Value[0]++
+	h.States()[0].Value[0]++
+	if g.Params()[0].Value[0] == h.Params()[0].Value[0] || g.States()[0].Value[0] != 0.25 {
+		t.Error("the networks share their memory")
+	}
+	for _, other := range []*autograd.Graph{nil, autograd.NewGraph("empty"), perceptron(t, 1)} {
+		before := values(h)
+		if err := CopyWeights(h, other); err == nil || !slices.Equal(values(h), before) {
+			t.Errorf("copied from another network: %v", err)
+		}
 	}
 }
 
