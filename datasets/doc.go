@@ -2,10 +2,11 @@
 // with changes that depend on nothing but a seed.
 //
 // A [Dataset] has two methods: what it holds, and reading samples into a reused
-// [Batch]. There are four kinds: synthetic [Digits], drawn on the spot; MNIST,
-// Fashion-MNIST and CIFAR-10 in the files of their own sites; and slices or
-// tensors of your own ([FromPixels], [FromFloats], [FromDense]). [Open] finds
-// the first three by name and splits them into training, validation and test.
+// [Batch]. There are many kinds: synthetic [Digits], drawn on the spot; MNIST,
+// Fashion-MNIST and CIFAR-10 in the files of their own sites; slices or tensors
+// of your own ([FromPixels], [FromFloats], [FromDense]); and whatever implements
+// Dataset, as Shapes does in examples/custom. [Open] finds the first three by
+// name and splits them into training, validation and test.
 //
 // Slices and tensors come in as [N C H W]; a Batch holds [N H W C], the order
 // in which a compiled program reads. Pixels stay uint8 in 0…255: the network

@@ -14,6 +14,7 @@
 //	q, report, err := fakequant.Prepare(net.Graph, fakequant.DFP(8), fakequant.Rule{Match: "fc*", Spec: fakequant.W(4)})
 //
 // A new range estimator implements [Estimator], a new calibrator implements
-// [Observer]; both fit on one page and need no change here. The numeric rules
-// are those of docs/numerics.md.
+// [Observer]; both fit on one page, need no change here and go into a Spec by
+// value. One of each, to copy from, is in examples/customquantizer. The numeric
+// rules are those of docs/numerics.md.
 package fakequant

@@ -31,7 +31,9 @@ type Estimator interface {
 	// Check refuses formats that the estimator cannot drive.
 	Check(f quant.UniformFormat) error
 	// Param returns the parameter that stands for the given scale; it is called
-	// when calibration ends.
+	// when calibration ends. Adam, with which ranges are usually trained, moves a
+	// parameter by about its learning rate per step, 1e-2 by default: choose one
+	// for which that is a small step, such as a logarithm of the scale.
 	Param(f quant.UniformFormat, scale float32) float32
 	// Scale returns the scale that the parameter stands for, positive and finite
 	// for any finite parameter.

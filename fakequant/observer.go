@@ -29,7 +29,7 @@ type Observer interface {
 	// NeedsValues says that Observe must see the values, not only their range;
 	// such an observer watches calibration and rests during training.
 	NeedsValues() bool
-	// Range returns the range that the state stands for; ok is false where
+	// Range returns the range that the state stands for, lo ≤ hi; ok is false where
 	// nothing was observed.
 	Range(state []float32, f quant.UniformFormat) (lo, hi float32, ok bool)
 }

@@ -60,7 +60,9 @@ func isBatchNorm(n *autograd.Node) bool {
 }
 
 // Prepare returns a quantization-aware copy of a graph. It shares parameters
-// and state with the original, keeps the names of its nodes, and adds:
+// and state with the original, so that training one trains the other
+// (train.CopyWeights keeps two networks apart), keeps the names of its nodes,
+// and adds:
 //
 //   - for a convolution followed by a batch norm, nodes that fold the moving
 //     statistics into its weight and bias;

@@ -4,7 +4,8 @@
 // its parameters, named after it (conv1, conv1.weight, conv1.bias, conv1.bn,
 // conv1.bn.weight). Every function of package autograd works on the same nodes,
 // so anything without parameters needs no layer here. A mistake sticks to the
-// graph and comes out of Compile with the path of the layer.
+// graph and comes out of Compile with the path of the layer. A network with a
+// block and operations of its own is in examples/custom.
 //
 // A [Net] reads pixels or floats at the input node "input", [N C H W], and gives
 // the output "logits", [N Classes]. The loss is not part of it. Its parameters
