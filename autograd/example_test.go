@@ -50,11 +50,13 @@ func Example() {
 
 // An operation of one's own takes a function and its derivative.
 func ExamplePointwise() {
+	g := autograd.NewGraph("net")
+	x := g.Input("x", autograd.Float32, 3)
 	softplus := autograd.Pointwise("softplus",
 		func(x float32) float32 { return float32(math.Log1p(math.Exp(float64(x)))) },
 		func(x float32) float32 { return float32(1 / (1 + math.Exp(-float64(x)))) })
-	g := autograd.NewGraph("net")
-	g.SetOutput("y", autograd.Apply("y", softplus, g.Input("x", autograd.Float32, 3)))
+	y := autograd.Apply("act", softplus, x)
+	g.SetOutput("y", y)
 	p, err := g.Compile(autograd.CompileOptions{Batch: 1})
 	if err != nil {
 		fmt.Println(err)
@@ -64,11 +66,11 @@ func ExamplePointwise() {
 		fmt.Println(err)
 	}
 	p.Forward()
-	y, err := p.Dense("y")
+	values, err := p.Dense("y")
 	if err != nil {
 		fmt.Println(err)
 	}
-	fmt.Printf("%.4f\n", y.Data())
+	fmt.Printf("%.4f\n", values.Data())
 	// Output: [0.3133 0.6931 1.3133]
 }
 
@@ -98,4 +100,27 @@ func ExampleGraph_Rewrite() {
 	// fc         linear  x fc.weight  [N 2]          6
 	// relu       relu6   fc           [N 2]                output y
 	// 4 nodes                                6       6
+}
+
+// The program of the package comment, with values: fc has two outputs of four inputs.
+func ExampleGraph_Compile() {
+	g := autograd.NewGraph("net")
+	x := g.Input("x", autograd.Float32, 4)
+	w := g.Param("fc.weight", autograd.Weight, autograd.Zeros(), 2, 4)
+	g.SetOutput("logits", autograd.Linear("fc", x, w, nil))
+	p, err := g.Compile(autograd.CompileOptions{Batch: 8, Mode: autograd.Evaluate})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	copy(w.Param().Value, []float32{1, 1, 1, 1, 0, 0, 0, 1})
+	w.Param().Touch()
+	if err := p.LoadFloats("x", []float32{1, 2, 3, 4}); err != nil { // the other seven are 0
+		fmt.Println(err)
+		return
+	}
+	p.Forward()
+	logits, err := p.Dense("logits")
+	fmt.Println(logits.Shape(), logits.Data().([]float32)[:4], err)
+	// Output: (8, 2) [10 4 0 0] <nil>
 }

@@ -54,3 +54,36 @@ func ExampleParseAugmentation() {
 	fmt.Println(steps, err)
 	// Output: [crop=4 flip] <nil>
 }
+
+// The loop of the package comment.
+func Example() {
+	images, sum := 0, 0
+	step := func(pixels []uint8, labels []int32) {
+		images += len(labels)
+		for _, l := range labels {
+			sum += int(l)
+		}
+	}
+	epochs := func(ctx context.Context) error {
+		data, err := datasets.Open("digits", "")
+		if err != nil {
+			return err
+		}
+		loader, err := datasets.NewLoader(data.Train, datasets.LoaderOptions{Batch: 64, Shuffle: true, Seed: 1})
+		if err != nil {
+			return err
+		}
+		for epoch := range 3 {
+			for batch, err := range loader.Epoch(ctx, epoch, 0) {
+				if err != nil {
+					return err
+				}
+				step(batch.Pixels, batch.Labels)
+			}
+		}
+		return nil
+	}
+	err := epochs(context.Background())
+	fmt.Println(images, float64(sum)/float64(images), err)
+	// Output: 36000 4.5 <nil>
+}

@@ -8,6 +8,9 @@
 // evaluation program. The bar is zero.
 //
 //	model, err := export.Lower(graph)
+//	if err != nil {
+//		return nil, err
+//	}
 //	diff, err := export.Verify(ctx, model, graph, data.Test, export.VerifyOptions{})
 //	// diff.Mismatches == 0
 //

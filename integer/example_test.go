@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"testing"
 
 	"github.com/bitgrad/bitgrad/integer"
 	"github.com/bitgrad/bitgrad/quant"
@@ -118,4 +119,55 @@ func ExamplePackCodes() {
 	// Output:
 	// f103
 	// [1 -1 3] <nil>
+}
+
+// The lines of the package comment, with a file beside the program.
+func TestRunAsDocumented(t *testing.T) {
+	t.Chdir(t.TempDir())
+	m, _, err := tiny()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Save("model.safetensors"); err != nil {
+		t.Fatal(err)
+	}
+	run := func(images []uint8) error {
+		m, err := integer.Load("model.safetensors")
+		if err != nil {
+			return err
+		}
+		logits, err := m.Run(images) // uint8, [N H W C]; logits are [N O]
+		if len(logits) != 4 {
+			t.Errorf("%d logits for two images of two classes", len(logits))
+		}
+		return err
+	}
+	if err := run(make([]uint8, 8)); err != nil {
+		t.Error(err)
+	}
+}
+
+// The calls of the comment of Builder.
+func TestBuildAsDocumented(t *testing.T) {
+	g := quant.Grid{BitWidth: 8, Scale: []float32{1.0 / 256}}
+	a, o := []float32{1.0 / 255}, []float32{0}
+	wg, yg, vg := quant.Grid{BitWidth: 2, Signed: true, Scale: []float32{0.5}}, g, g
+	w, v := make([]int32, 8*5*5), make([]int32, 10*8*24*24)
+	requant, err := quant.NewRequantizer(quant.Shift, quant.AccScale(g, wg), yg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &requant
+
+	b := integer.NewBuilder("net")
+	x := b.Input("input", integer.Input{C: 1, H: 28, W: 28, A: a, B: o, Grid: g})
+	x = b.Conv("conv1", x, integer.Conv{O: 8, KH: 5, KW: 5, Weight: w, WeightGrid: wg, Requant: r, Grid: yg})
+	x = b.Linear("fc", b.Flatten("flat", x), integer.Linear{O: 10, Weight: v, WeightGrid: vg})
+	m, proof, err := b.Build(x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(m.Nodes) != 4 || len(proof.Nodes) != 4 {
+		t.Errorf("%d nodes, %d bounds", len(m.Nodes), len(proof.Nodes))
+	}
 }

@@ -74,3 +74,21 @@ func ExampleByName() {
 	// [N 100]
 	// layers: invalid network: no network is named "resnet18"; nearest: "resnet8", "resnet20"
 }
+
+// The network of the package comment.
+func Example() {
+	b := layers.New("digits", layers.Input{C: 1, H: 28, W: 28})
+	x := b.ConvBN("conv1", b.X, 16, 3, layers.Pad(1))
+	x = b.ReLU("relu1", x)
+	x = b.MaxPool("pool1", x, 2, 2)
+	net := b.Classifier(b.Linear("fc", x, 10))
+	program, err := net.Graph.Compile(autograd.CompileOptions{Batch: 64})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	program.Forward()
+	logits, err := program.Dense("logits")
+	fmt.Println(logits.Shape(), net.Count(), err)
+	// Output: (64, 10) 31546 <nil>
+}

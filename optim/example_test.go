@@ -75,3 +75,47 @@ func ExampleOptimizer_Step() {
 	// true [1 2] 0
 	// optim: gradient is not finite: fc.weight: NaN at element 1 in step 0
 }
+
+// The optimizer of the package comment in a loop.
+func Example_groups() {
+	graph := autograd.NewGraph("net")
+	x := graph.Input("x", autograd.Float32, 1)
+	w := graph.Param("fc.weight", autograd.Weight, autograd.Ones(), 1, 1)
+	graph.SetOutput("loss", autograd.MeanSquaredError("loss", autograd.Linear("fc", x, w, nil), graph.Input("t", autograd.Float32, 1)))
+	graph.Initialize(1)
+	pool := autograd.NewPool(1)
+	defer pool.Close()
+	train := func() error {
+		opt, err := optim.New(graph.Params(), optim.Config{
+			Method:       optim.SGD{Momentum: 0.9},
+			LearningRate: 0.1,
+			WeightDecay:  1e-4,
+			Schedule:     optim.Warmup{Steps: 500, Then: optim.Cosine{Steps: 10000}},
+			Groups: []optim.Group{{ // ranges of quantizers get their own optimizer
+				Roles: []autograd.Role{autograd.RangeParam}, Method: optim.Adam{}, LearningRate: 1e-2,
+			}},
+		}, pool)
+		if err != nil {
+			return err
+		}
+		program, err := graph.Compile(autograd.CompileOptions{Mode: autograd.Train, Batch: 1, Pool: pool})
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(program.LoadFloats("x", []float32{1}), program.LoadFloats("t", []float32{3})); err != nil {
+			return err
+		}
+		for range 300 {
+			program.Forward()
+			program.Backward()
+			err = opt.Step()
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	err := train()
+	fmt.Printf("%.2f %v\n", w.Param().Value[0], err) // of 3, less what decay takes
+	// Output: 3.00 <nil>
+}

@@ -19,7 +19,7 @@
 //	w, _ := f.GridFromRange([]float32{-0.2}, []float32{0.1}) // int8 2^-9
 //	y, _ := f.GridFromRange([]float32{0}, []float32{3})      // int8 2^-5
 //	r, _ := quant.NewRequantizer(quant.Shift, quant.AccScale(x, w), y)
-//	acc := int64(x.Quantize(0.5, 0, 0)) * int64(w.Quantize(0.1, 0, 0)) // 32 * 51
+//	acc := int64(x.Quantize(0.5, 0, quant.HalfEven)) * int64(w.Quantize(0.1, 0, quant.HalfEven)) // 32 * 51
 //	code := r.Apply(acc, 0)                                            // (1632 + 512) >> 10 = 2
 //
 // Functions that take a channel c follow the rule of slices: a value with one

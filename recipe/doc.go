@@ -19,12 +19,13 @@
 // bytes. What determines the result is in config.yaml; threads, paths, times and
 // the processor are in run.json and determine nothing.
 //
-//	cfg, err := recipe.Default("digits")
+//	c, err := recipe.Default("digits")
 //	if err != nil {
 //		return err
 //	}
-//	cfg.Quant = "dfp:w4a8"
-//	result, err := recipe.Start(ctx, cfg, recipe.Options{Log: os.Stderr})
+//	c.Quant = "dfp:w4a8"
+//	...
+//	result, err := recipe.Start(ctx, c, recipe.Options{Log: os.Stderr})
 //	if err != nil {
 //		return err
 //	}

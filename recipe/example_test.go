@@ -6,6 +6,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"testing"
 
 	"github.com/bitgrad/bitgrad/recipe"
 )
@@ -35,4 +36,28 @@ func ExampleStart() {
 	// Output:
 	// codes that differ: 0
 	// weights of conv2: 4 bits
+}
+
+// The program of the package comment, cut short.
+func TestStartAsDocumented(t *testing.T) {
+	t.Chdir(t.TempDir())
+	run := func(ctx context.Context) error {
+		c, err := recipe.Default("digits")
+		if err != nil {
+			return err
+		}
+		c.Quant = "dfp:w4a8"
+		c.Net, c.Limit, c.Float.Epochs, c.Tune.Epochs, c.Verify = "smallconvnet", 128, 0, 0, 4
+		result, err := recipe.Start(ctx, c, recipe.Options{Log: os.Stderr})
+		if err != nil {
+			return err
+		}
+		return result.WriteTable(os.Stdout)
+	}
+	if err := run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat("runs/001/model.safetensors"); err != nil {
+		t.Error(err)
+	}
 }

@@ -21,8 +21,6 @@
 // Fit. A cancelled context ends training after the step that is running, with a
 // checkpoint where [Options.Dir] is set.
 //
-//	data, err := datasets.Open("digits", "")
-//	...
 //	net := layers.LeNet()
 //	net.Graph.Initialize(1)
 //	result, err := train.Fit(ctx, net.Graph, data.Train, train.Options{
@@ -31,9 +29,11 @@
 //		Dir:       "runs/lenet", Progress: os.Stderr,
 //	})
 //	...
-//	quantized, _, err := fakequant.Prepare(net.Graph, fakequant.DFP(8))
+//	quantized, report, err := fakequant.Prepare(net.Graph, fakequant.DFP(8))
 //	...
 //	err = train.Calibrate(ctx, quantized, data.Train, train.CalibrateOptions{})
+//	...
 //	result, err = train.FineTune(ctx, quantized, data.Train, train.Options{Epochs: 2, Batch: 64, Validation: data.Valid})
+//	...
 //	score, err := train.Evaluate(ctx, quantized, data.Test, train.EvaluateOptions{})
 package train

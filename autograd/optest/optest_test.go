@@ -267,3 +267,18 @@ func TestBuildErrorIsReported(t *testing.T) {
 		t.Errorf("got %v", faults)
 	}
 }
+
+func TestTheCaseOfThePackageComment(t *testing.T) {
+	var suite optest.Suite
+	suite.Add(optest.Case{
+		Name:   "square",
+		Inputs: []optest.Input{{Name: "x", Shape: []int{3, 4, 5}, Draw: optest.Normal(1)}},
+		Build: func(g *autograd.Graph, in []*autograd.Node) *autograd.Node {
+			return autograd.Multiply("y", in[0], in[0])
+		},
+		Ref: func(in []optest.Array) optest.Array {
+			return in[0].Map(func(x float64) float64 { return x * x })
+		},
+	})
+	suite.Run(t)
+}

@@ -5,7 +5,10 @@ import (
 	"bytes"
 	"fmt"
 	"log"
+	"path/filepath"
+	"slices"
 	"strings"
+	"testing"
 
 	"github.com/bitgrad/bitgrad/export/cgen"
 	"github.com/bitgrad/bitgrad/integer"
@@ -49,4 +52,29 @@ func ExampleWriteHeader() {
 	//         y[o] = (int32_t)acc;
 	//     }
 	// }
+}
+
+// The call of the package comment, in an empty folder.
+func TestWriteAsDocumented(t *testing.T) {
+	pixels := quant.Grid{BitWidth: 8, Scale: []float32{1.0 / 255}}
+	b := integer.NewBuilder("one")
+	x := b.Input("input", integer.Input{C: 1, H: 1, W: 1, A: []float32{1.0 / 255}, B: []float32{0}, Grid: pixels})
+	model, _, err := b.Build(b.Linear("fc", x, integer.Linear{O: 1, Weight: []int32{1}, WeightGrid: pixels}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	write := func(images [][]uint8) error {
+		paths, err := cgen.Write("out", model, cgen.Options{Prefix: "lenet", Images: images})
+		if err != nil {
+			return err
+		}
+		if want := []string{filepath.Join("out", "lenet.h"), filepath.Join("out", "lenet_test.c")}; !slices.Equal(paths, want) {
+			t.Errorf("wrote %q, want %q", paths, want)
+		}
+		return nil
+	}
+	if err := write([][]uint8{{7}}); err != nil {
+		t.Error(err)
+	}
 }

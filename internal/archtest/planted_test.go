@@ -134,6 +134,11 @@ func TestPlantedFaultsAreCaught(t *testing.T) {
 
 		{"length", "quant/x.go", "package quant\n" + strings.Repeat("\n", maxLines), "quant/x.go: 701 lines, more than 700"},
 		{"length", "quant/x_test.go", "package quant\n" + strings.Repeat("\n", maxLines), "quant/x_test.go: 701 lines, more than 700"},
+
+		{"snippets", "docs/numerics.md", "```go\nnowhere()\n```\n", `docs/numerics.md: no file that compiles has the snippet that begins with "nowhere()"`},
+		{"snippets", "docs/numerics.md", "```\ng := quant.Grid{BitWidth: 8}\n```\n", `docs/numerics.md: no file that compiles has the snippet that begins with "g := quant.Grid{BitWidth: 8}"`},
+		{"snippets", "quant/x.go", "package quant\n\n// F rounds.\n//\n//\tx := f(1) // once\nfunc F() {}\n", `quant/x.go:3: no file that compiles has the snippet that begins with "x := f(1) // once"`},
+		{"snippets", "quant/x.go", "package quant\n\n// F rounds.\n//\n//\tquant.F()\n//\t...\n//\tquant.G()\nfunc F() { quant.F() }\n", `quant/x.go:3: no file that compiles has the snippet that begins with "quant.G()"`},
 	}
 	caught := map[string]bool{}
 	for _, test := range tests {
@@ -173,6 +178,9 @@ func TestNearMissesPass(t *testing.T) {
 		{"datasets/x.go", "// Package datasets loads.\n" + body("datasets", `func f() { go f() }`)},
 		{"quant/x.go", "package quant\n\n// METHOD and TO" + "DOS are words.\n"},
 		{"quant/x.go", "package quant\n" + strings.Repeat("\n", maxLines-1)},
+		{"quant/x.go", "package quant\n\n// F rounds.\n//\n//\tx :=\n//\t\tf(1) // twice\n//\t...\n//\tquant.G(x)\nfunc F() { x := f(1); y(); quant.G(x) }\n"},
+		{"quant/x.go", "package quant\n\n// F rounds.\n//\n//\tq = clamp(round(x/s) + z), x = Q(q)\nfunc F() {}\n"},
+		{"docs/numerics.md", "```json\n{\"quant\": 1}\n```\n\n    go run ./cmd/bitgrad\n"},
 	}
 	for _, test := range tests {
 		for _, v := range checkPlanted(t, nil, map[string]string{test.path: test.text}) {

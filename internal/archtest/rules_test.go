@@ -31,6 +31,7 @@ var rules = []rule{
 	{"goroutines", fanOut},
 	{"words", words},
 	{"length", length},
+	{"snippets", snippets},
 }
 
 // listed: every package has its place.

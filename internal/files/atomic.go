@@ -10,12 +10,12 @@
 // sealed: it then carries the SHA-256 of its own content, which reading
 // verifies.
 //
-//	weight := files.FromFloat32s("conv1.weight", []int{20, 1, 5, 5}, values)
-//	err := files.SaveSafetensors("runs/001/model.safetensors",
-//		[]files.Tensor{weight}, map[string]string{"format": "bitgrad"})
-//
-//	file, err := files.LoadSafetensors("runs/001/model.safetensors")
-//	values, err := file.Float32s("conv1.weight")
+//	bias := files.FromInt32s("conv1.bias", []int{3}, []int32{-7, 0, 1 << 20})
+//	err := files.SaveSafetensors(path, []files.Tensor{bias}, map[string]string{"scheme": "dfp"})
+//	...
+//	file, err := files.LoadSafetensors(path)
+//	...
+//	values, err := file.Int32s("conv1.bias")
 package files
 
 import (

@@ -21,17 +21,26 @@ func Example() {
 		return
 	}
 	path := filepath.Join(run, "model.safetensors")
-	bias := files.FromInt32s("conv1.bias", []int{3}, []int32{-7, 0, 1 << 20})
-	if err := files.SaveSafetensors(path, []files.Tensor{bias}, map[string]string{"scheme": "dfp"}); err != nil {
+	if err := roundTrip(path); err != nil {
 		fmt.Println(err)
-		return
+	}
+	fmt.Println(filepath.Base(run))
+	// Output:
+	// [-7 0 1048576] dfp true
+	// 001
+}
+
+func roundTrip(path string) error {
+	bias := files.FromInt32s("conv1.bias", []int{3}, []int32{-7, 0, 1 << 20})
+	err := files.SaveSafetensors(path, []files.Tensor{bias}, map[string]string{"scheme": "dfp"})
+	if err != nil {
+		return err
 	}
 	file, err := files.LoadSafetensors(path)
 	if err != nil {
-		fmt.Println(err)
-		return
+		return err
 	}
 	values, err := file.Int32s("conv1.bias")
-	fmt.Println(filepath.Base(run), values, file.Metadata()["scheme"], file.Sealed(), err)
-	// Output: 001 [-7 0 1048576] dfp true <nil>
+	fmt.Println(values, file.Metadata()["scheme"], file.Sealed())
+	return err
 }

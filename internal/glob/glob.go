@@ -8,8 +8,8 @@
 // everything below stage1, "*.bn.*" every parameter and statistic of a batch
 // norm, and "*" everything.
 //
-//	glob.Match("stage?.*.conv1", "stage2.block0.conv1") // true
-//	glob.Nearest("conv3", []string{"conv1", "fc1"})     // [conv1]
+//	match := glob.Match("stage?.*.conv1", "stage2.block0.conv1") // true
+//	near := glob.Nearest("conv3", []string{"conv1", "fc1"})      // [conv1]
 package glob
 
 import (
