@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"reflect"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/bitgrad/bitgrad/internal/glob"
+	"github.com/bitgrad/bitgrad/internal/document"
 )
 
 // ReadConfig reads a configuration document, YAML or JSON. Fields that it leaves out are
@@ -29,21 +27,16 @@ func ReadConfig(path, data string) (Config, error) {
 
 // ParseConfig is [ReadConfig] for the text of a document.
 func ParseConfig(text []byte, data string) (Config, error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
-		return Config{}, configError("%s", strings.TrimPrefix(err.Error(), "yaml: "))
+	root, err := document.Parse(text)
+	if err != nil {
+		return Config{}, configError("%v", err)
 	}
-	if len(doc.Content) == 0 { // an empty document
+	if root == nil {
 		return Default(data)
 	}
-	if err := checkFields(doc.Content[0], reflect.TypeFor[Config](), ""); err != nil {
-		return Config{}, err
-	}
-	var named struct {
-		Data string `yaml:"data"`
-	}
-	if err := doc.Decode(&named); err != nil {
-		return Config{}, decodeError(err)
+	var named Config
+	if err := document.Decode(root, &named); err != nil {
+		return Config{}, configError("%v", err)
 	}
 	if data == "" {
 		data = named.Data
@@ -52,54 +45,13 @@ func ParseConfig(text []byte, data string) (Config, error) {
 	if err != nil {
 		return c, err
 	}
-	if err := doc.Decode(&c); err != nil {
-		return c, decodeError(err)
+	if err := document.Decode(root, &c); err != nil {
+		return c, configError("%v", err)
 	}
 	if data != "" {
 		c.Data = data
 	}
 	return c, nil
-}
-
-func decodeError(err error) error {
-	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	text = strings.TrimPrefix(text, "unmarshal errors:\n")
-	return configError("%s", strings.Join(strings.Fields(text), " "))
-}
-
-// checkFields refuses names in a mapping that the struct t does not have.
-func checkFields(n *yaml.Node, t reflect.Type, prefix string) error {
-	if n.Kind != yaml.MappingNode {
-		return configError("line %d: %smust be a mapping of names to values", n.Line, prefix)
-	}
-	fields := map[string]reflect.Type{}
-	var names []string
-	var collect func(t reflect.Type)
-	collect = func(t reflect.Type) {
-		for f := range t.Fields() {
-			name, option, _ := strings.Cut(f.Tag.Get("yaml"), ",")
-			if option == "inline" {
-				collect(f.Type)
-				continue
-			}
-			fields[name] = f.Type
-			names = append(names, name)
-		}
-	}
-	collect(t)
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key := n.Content[i]
-		field, ok := fields[key.Value]
-		if !ok {
-			return configError("line %d: there is no field %s%s%s", key.Line, prefix, key.Value, glob.Hint(key.Value, names))
-		}
-		if field.Kind() == reflect.Struct {
-			if err := checkFields(n.Content[i+1], field, prefix+key.Value+"."); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // encode returns the document of a resolved configuration.
