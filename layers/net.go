@@ -119,9 +119,11 @@ func WithClasses(n int) Option { return func(o *options) { o.classes = n } }
 // WithName sets the name of the network.
 func WithName(name string) Option { return func(o *options) { o.name = name } }
 
-// begin starts a reference network of 10 classes.
-func begin(name string, in Input, opts []Option) (*Builder, int) {
-	o := options{name: name, input: in, classes: 10}
+// Begin is [New] for a network that is drawn for an input and a number of classes,
+// and takes options as the reference networks do. It returns the number of
+// classes that the last layer is to have.
+func Begin(name string, in Input, classes int, opts ...Option) (*Builder, int) {
+	o := options{name: name, input: in, classes: classes}
 	for _, f := range opts {
 		if f != nil {
 			f(&o)

@@ -33,7 +33,7 @@ func CIFAR10Full(opts ...Option) *Net { return cifar10Full("cifar10full", true, 
 func CIFAR10FullPlain(opts ...Option) *Net { return cifar10Full("cifar10full-plain", false, opts) }
 
 func cifar10Full(name string, norm bool, opts []Option) *Net {
-	b, classes := begin(name, Input{C: 3, H: 32, W: 32, Mean: cifar10Mean, Std: []float32{1}}, opts)
+	b, classes := Begin(name, Input{C: 3, H: 32, W: 32, Mean: cifar10Mean, Std: []float32{1}}, 10, opts...)
 	pool := autograd.PoolAttrs{KH: 3, KW: 3, StrideH: 2, StrideW: 2, Size: autograd.PoolCaffe}
 	lrn := func(name string, x *autograd.Node) *autograd.Node {
 		if !norm || !b.ok(name, x) {

@@ -14,7 +14,7 @@ import "github.com/bitgrad/bitgrad/autograd"
 // Weights are drawn by Caffe's xavier filler, biases are zero, pixels are scaled
 // by 1/256.
 func LeNet(opts ...Option) *Net {
-	b, classes := begin("lenet", Input{C: 1, H: 28, W: 28, Std: []float32{256}}, opts)
+	b, classes := Begin("lenet", Input{C: 1, H: 28, W: 28, Std: []float32{256}}, 10, opts...)
 	xavier := autograd.Xavier()
 	x := b.Conv("conv1", b.X, 20, 5, Init(xavier))
 	x = b.MaxPool("pool1", x, 2, 2)

@@ -14,7 +14,7 @@ import "fmt"
 //
 // It has 543,050 trained scalars and takes 22,930,432 multiply-accumulates.
 func MobileNet(opts ...Option) *Net {
-	b, classes := begin("mobilenet", cifar10Input(), opts)
+	b, classes := Begin("mobilenet", cifar10Input(), 10, opts...)
 	x := b.ReLU("relu1", b.ConvBN("conv1", b.X, 32, 3, Pad(1)))
 	for k, s := range []struct{ width, stride int }{{64, 1}, {128, 2}, {128, 1}, {256, 2}, {256, 1}, {512, 2}, {512, 1}} {
 		path := fmt.Sprintf("block%d", k)

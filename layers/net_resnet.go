@@ -44,7 +44,7 @@ func ResNet(blocks int, shortcut Shortcut, opts ...Option) *Net {
 	if shortcut == ConvShortcut {
 		name += "conv"
 	}
-	b, classes := begin(name, cifar10Input(), opts)
+	b, classes := Begin(name, cifar10Input(), 10, opts...)
 	if blocks <= 0 || blocks > 200 {
 		b.Graph.Fail(fmt.Errorf("%w: %s: %d blocks per stage: must be 1 to 200", ErrNet, b.name, blocks))
 		return b.Classifier(b.X)
@@ -109,7 +109,7 @@ func ResNet8Conv(opts ...Option) *Net { return ResNet(1, ConvShortcut, opts...) 
 // moving statistics of the batch norms as well. It takes 12,501,632
 // multiply-accumulates. Pixels are read as they are, from 0 to 255.
 func ResNet8(opts ...Option) *Net {
-	b, classes := begin("resnet8", Input{C: 3, H: 32, W: 32, Std: []float32{1}}, opts)
+	b, classes := Begin("resnet8", Input{C: 3, H: 32, W: 32, Std: []float32{1}}, 10, opts...)
 	convBN := func(name string, x *autograd.Node, width, stride int) *autograd.Node {
 		return b.BatchNormWith(name+".bn", b.Conv(name, x, width, 3, Same(), Stride(stride)), KerasBatchNorm())
 	}

@@ -6,7 +6,7 @@ package layers
 //
 // It has 235,146 trained scalars and takes 234,752 multiply-accumulates.
 func MLP(opts ...Option) *Net {
-	b, classes := begin("mlp", Input{C: 1, H: 28, W: 28}, opts)
+	b, classes := Begin("mlp", Input{C: 1, H: 28, W: 28}, 10, opts...)
 	x := b.ReLU("relu1", b.Linear("fc1", b.X, 256))
 	x = b.ReLU("relu2", b.Linear("fc2", x, 128))
 	return b.Classifier(b.Linear("fc3", x, classes))
@@ -21,7 +21,7 @@ func MLP(opts ...Option) *Net {
 //
 // It has 9,122 trained scalars and takes 290,080 multiply-accumulates.
 func SmallConvNet(opts ...Option) *Net {
-	b, classes := begin("smallconvnet", Input{C: 1, H: 28, W: 28}, opts)
+	b, classes := Begin("smallconvnet", Input{C: 1, H: 28, W: 28}, 10, opts...)
 	x := b.ReLU("relu1", b.ConvBN("conv1", b.X, 8, 3, Pad(1)))
 	x = b.MaxPool("pool1", x, 2, 2)
 	x = b.ReLU("relu2", b.ConvBN("conv2", x, 16, 3, Pad(1)))

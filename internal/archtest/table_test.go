@@ -28,9 +28,11 @@ var house = []place{
 	{"fakequant", 4},
 	{"optim", 4},
 	{"datasets", 4},
+	{"internal/document", 4},
 
 	{"train", 5},
 	{"export", 5},
+	{"netfile", 5},
 
 	{"export/caffe", 6},
 	{"export/cgen", 6},
@@ -92,7 +94,7 @@ var dependencies = []dependency{
 	{"github.com/schollz/progressbar/v3", deployed + 1, []string{"train", "recipe", "cmd/..."}, "progress on a terminal"},
 	{"google.golang.org/protobuf", deployed + 1, []string{"export/onnx", "export/caffe"}, "wire format"},
 	{"github.com/google/flatbuffers/go", deployed + 1, []string{"export/tflite"}, "wire format"},
-	{"go.yaml.in/yaml/v3", deployed + 1, []string{"recipe", "cmd/..."}, "the configuration document"},
+	{"go.yaml.in/yaml/v3", deployed + 1, []string{"internal/document", "netfile", "recipe"}, "configurations and descriptions of networks"},
 	{"github.com/alecthomas/kong", deployed + 1, []string{"cmd/...", "bench/..."}, "flags"},
 	{"github.com/google/go-cmp", anyFloor, []string{}, "tests"},
 	{"pgregory.net/rapid", anyFloor, []string{}, "tests"},
