@@ -14,7 +14,10 @@ import (
 // A Blueprint is what it takes to build a network again: it travels in the
 // header of every file of weights.
 type Blueprint struct {
-	Net     string    `json:"net"`
+	Net string `json:"net"`
+	// Network is the text of the network's description, empty for a reference
+	// network.
+	Network string    `json:"network,omitempty"`
 	Classes int       `json:"classes"`
 	C       int       `json:"c"`
 	H       int       `json:"h"`
@@ -32,11 +35,11 @@ type Blueprint struct {
 
 // newBlueprint returns the blueprint of the network of c for a data set.
 func newBlueprint(c Config, info datasets.Info) (Blueprint, error) {
-	make, err := layers.ByName(c.Net)
+	make, err := design(c.Net, c.Network)
 	if err != nil {
 		return Blueprint{}, err
 	}
-	b := Blueprint{Net: c.Net, Classes: info.Classes, C: info.C, H: info.H, W: info.W, Float: info.Float,
+	b := Blueprint{Net: c.Net, Network: c.Network, Classes: info.Classes, C: info.C, H: info.H, W: info.W, Float: info.Float,
 		Quant: c.Quant, Rules: append([]string{}, c.Rules...), Data: info.Name}
 	own := make().Input
 	if c.Normalize == "net" && !info.Float && own.C == info.C && own.H == info.H && own.W == info.W {
@@ -66,13 +69,19 @@ func decodeBlueprint(text string) (Blueprint, error) {
 
 // build returns the float network.
 func (b Blueprint) build() (*layers.Net, error) {
-	make, err := layers.ByName(b.Net)
+	make, err := design(b.Net, b.Network)
 	if err != nil {
 		return nil, err
 	}
 	net := make(layers.WithClasses(b.Classes),
 		layers.WithInput(layers.Input{C: b.C, H: b.H, W: b.W, Mean: b.Mean, Std: b.Std, Float: b.Float}))
-	return net, net.Graph.Err()
+	if err := net.Graph.Err(); err != nil {
+		return nil, err
+	}
+	if net.Classes != b.Classes {
+		return nil, configError("network %s tells %d classes apart, the data has %d: end it with {linear: NAME, out: classes}", b.Net, net.Classes, b.Classes)
+	}
+	return net, nil
 }
 
 // prepare returns the quantization-aware graph of a network of this blueprint.

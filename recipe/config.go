@@ -8,7 +8,6 @@ import (
 	"github.com/bitgrad/bitgrad/datasets"
 	"github.com/bitgrad/bitgrad/fakequant"
 	"github.com/bitgrad/bitgrad/internal/glob"
-	"github.com/bitgrad/bitgrad/layers"
 )
 
 // Tasks of a run.
@@ -35,9 +34,12 @@ type Config struct {
 	// Limit uses the first so many training images; 0 means all. A quarter of
 	// that many, at least 100, validate and test.
 	Limit int `yaml:"limit"`
-	// Net is the name of a reference network, one of layers.Names; networks are not read
-	// from files.
+	// Net is the name of a reference network, one of layers.Names, or the path of a
+	// description; see package netfile. In a run it is a name.
 	Net string `yaml:"net"`
+	// Network is the text of the description of Net, which [Start] fills in. It is
+	// empty for a reference network.
+	Network string `yaml:"network,omitempty"`
 	// Normalize is "net" for the network's own mean and deviation of the pixels
 	// and "data" for those of the data set. Data sets of another shape than
 	// the network is drawn for use their own.
@@ -128,7 +130,10 @@ func (c Config) Validate() error {
 	if c.Data == "" {
 		return configError("data: no data set is named: there are %s", strings.Join(datasets.Names(), ", "))
 	}
-	if _, err := layers.ByName(c.Net); err != nil {
+	if err := c.readNet(); err != nil {
+		return err
+	}
+	if _, err := design(c.Net, c.Network); err != nil {
 		return err
 	}
 	if c.Normalize != "net" && c.Normalize != "data" {

@@ -9,6 +9,7 @@ import (
 	"github.com/bitgrad/bitgrad/fakequant"
 	"github.com/bitgrad/bitgrad/internal/files"
 	"github.com/bitgrad/bitgrad/layers"
+	"github.com/bitgrad/bitgrad/netfile"
 	"github.com/bitgrad/bitgrad/optim"
 )
 
@@ -62,7 +63,7 @@ func IsCall(err error) bool {
 		return false
 	}
 	for _, sentinel := range []error{
-		ErrConfig, fakequant.ErrSpec, fakequant.ErrRule, layers.ErrNet, layers.ErrInput, optim.ErrConfig,
+		ErrConfig, fakequant.ErrSpec, fakequant.ErrRule, layers.ErrNet, layers.ErrInput, netfile.ErrSyntax, optim.ErrConfig,
 		datasets.ErrMissing, datasets.ErrUnknown, datasets.ErrOption, files.ErrRunExists, fs.ErrNotExist,
 	} {
 		if errors.Is(err, sentinel) {

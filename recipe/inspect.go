@@ -12,7 +12,6 @@ import (
 	"github.com/bitgrad/bitgrad/datasets"
 	"github.com/bitgrad/bitgrad/export"
 	"github.com/bitgrad/bitgrad/fakequant"
-	"github.com/bitgrad/bitgrad/layers"
 	"github.com/bitgrad/bitgrad/train"
 )
 
@@ -64,18 +63,29 @@ func (s *Saved) Inspect() (*Inspection, error) {
 	return inspectGraph(s.Path, s.What, *s.Plan, s.Graph)
 }
 
-// InspectNet describes a reference network, quantized as quant and rules say; an
-// empty quant means float. Ranges are those of random images.
+// InspectNet describes a reference network, or one whose description is in a file,
+// quantized as quant and rules say; an empty quant means float. Ranges are those
+// of random images.
 func InspectNet(name, quant string, rules []string) (*Inspection, error) {
-	build, err := layers.ByName(name)
+	c := Config{Net: name}
+	if err := c.readNet(); err != nil {
+		return nil, err
+	}
+	build, err := design(c.Net, c.Network)
 	if err != nil {
 		return nil, err
 	}
 	net := build()
+	if net.Input.C == 0 {
+		return nil, configError("%s does not say what images it is drawn for: add input: {shape: [C, H, W]}", name)
+	}
+	if err := net.Graph.Err(); err != nil {
+		return nil, fmt.Errorf("%w: net %s: %w", ErrConfig, c.Net, err)
+	}
 	if quant == "" {
 		quant = Float
 	}
-	plan := Blueprint{Net: name, Classes: net.Classes, C: net.Input.C, H: net.Input.H, W: net.Input.W,
+	plan := Blueprint{Net: c.Net, Network: c.Network, Classes: net.Classes, C: net.Input.C, H: net.Input.H, W: net.Input.W,
 		Mean: net.Input.Mean, Std: net.Input.Std, Quant: quant, Rules: rules}
 	what, g := "float", net.Graph
 	if quant != Float {

@@ -92,6 +92,9 @@ func Start(ctx context.Context, c Config, o Options) (*Result, error) {
 	if c.Task == Quantize {
 		c.Float.Epochs, c.Tune.Epochs = 0, 0
 	}
+	if err := c.readNet(); err != nil {
+		return nil, err
+	}
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}

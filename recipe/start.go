@@ -93,6 +93,8 @@ func (b Blueprint) same(want Blueprint) error {
 	switch {
 	case b.Net != want.Net:
 		return configError("it holds the network %s, the run is about %s", b.Net, want.Net)
+	case !sameNetwork(b.Network, want.Network):
+		return configError("it holds a network %s of other layers than that of the run", b.Net)
 	case b.Quant == Float && want.Quant != Float, b.Quant != Float && want.Quant == Float:
 		return configError("it is %s, %s is wanted", b.Quant, want.Quant)
 	case b.Quant != want.Quant || !slices.Equal(b.Rules, want.Rules):
@@ -149,7 +151,7 @@ func DefaultFrom(task, from, data string) (Config, error) {
 	}
 	c.Task = task
 	if plan.Net != "" {
-		c.Net = plan.Net
+		c.Net, c.Network = plan.Net, plan.Network
 		if plan.Quant != Float {
 			c.Quant, c.Rules = plan.Quant, plan.Rules
 		}

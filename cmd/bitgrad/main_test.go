@@ -54,8 +54,13 @@ func TestWrongCalls(t *testing.T) {
 	if err := os.Mkdir("taken", 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile("bad.yaml", []byte("nett: lenet\n"), 0o666); err != nil {
-		t.Fatal(err)
+	for name, text := range map[string]string{
+		"bad.yaml":   "nett: lenet\nnamee: x\n",
+		"small.yaml": "layers:\n- {conv: conv1, out: 2, kernel: 29}\n- {linear: fc, out: classes}\n",
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, c := range []struct {
 		args []string
@@ -70,7 +75,13 @@ func TestWrongCalls(t *testing.T) {
 		{[]string{"train", "--quant", "dpf:w8a8"}, []string{"dpf", "dfp or int8"}},
 		{[]string{"train", "--rule", "fc2"}, []string{"fc2", "GLOB=SPEC"}},
 		{[]string{"train", "--limit", "64", "--rule", "conf*=w4"}, []string{"conf*", "conv1", "conv2"}},
-		{[]string{"train", "--net", "lenett"}, []string{"lenett", "lenet"}},
+		{[]string{"train", "--net", "lenett"}, []string{"lenett", "lenet", "nor is there a file"}},
+		{[]string{"train", "--net", "taken"}, []string{"taken", "nor is there a file"}},
+		{[]string{"train", "--net", "none.yaml"}, []string{"none.yaml"}},
+		{[]string{"train", "--net", "bad.yaml"}, []string{"bad.yaml", "line 1", "nett"}},
+		{[]string{"train", "--limit", "64", "--net", "small.yaml"}, []string{"net small", "[1 28 28]", "conv1", "29"}},
+		{[]string{"inspect", "--net", "bad.yaml"}, []string{"bad.yaml", "line 1", "nett"}},
+		{[]string{"inspect", "--net", "small.yaml"}, []string{"small.yaml", "shape: [C, H, W]"}},
 		{[]string{"train", "--data", "minst"}, []string{"minst", "mnist"}},
 		{[]string{"train", "--data", "mnist"}, []string{"train-images-idx3-ubyte", "--data-dir or BITGRAD_DATA"}},
 		{[]string{"train", "--data", "cifar10", "--data-dir", "taken"}, []string{"data_batch_1.bin", "taken"}},
@@ -113,7 +124,7 @@ func TestWrongCalls(t *testing.T) {
 		}
 	}
 	entries, err := os.ReadDir(".")
-	if err != nil || len(entries) != 2 {
+	if err != nil || len(entries) != 3 {
 		t.Errorf("a wrong call wrote something: %v, %v", entries, err)
 	}
 }

@@ -19,7 +19,7 @@ type dataFlags struct {
 // configuration; hence the pointers.
 type runFlags struct {
 	dataFlags
-	Net               *string  `placeholder:"NAME" help:"Reference network, for example lenet or resnet20."`
+	Net               *string  `placeholder:"NAME|FILE" help:"Reference network, for example lenet or resnet20, or a description of one in YAML or JSON."`
 	Quant             *string  `placeholder:"SPEC" help:"How all layers are quantized: dfp:w4a8, int8:w8a8,per-channel, or float to train without."`
 	Rule              []string `sep:"none" placeholder:"GLOB=SPEC" help:"How some layers are quantized. May be repeated; the last that matches counts."`
 	Config            string   `placeholder:"FILE" help:"Configuration, YAML or JSON. Flags override it."`
@@ -59,7 +59,9 @@ type job struct {
 
 // apply overrides fields of a configuration by the flags that were given.
 func (f *job) apply(c *recipe.Config) {
-	set(&c.Net, f.Net)
+	if f.Net != nil {
+		c.Net, c.Network = *f.Net, ""
+	}
 	set(&c.Quant, f.Quant)
 	set(&c.Float.Epochs, f.FloatEpochs)
 	set(&c.Float.LearningRate, f.FloatLR)

@@ -86,7 +86,7 @@ func (e *exportCommand) Run(s streams) error {
 
 type inspectCommand struct {
 	From  string   `arg:"" optional:"" help:"A run, weights of it, or an integer model."`
-	Net   string   `placeholder:"NAME" help:"Reference network to look at instead."`
+	Net   string   `placeholder:"NAME|FILE" help:"Reference network to look at instead, or a description of one in YAML or JSON."`
 	Quant string   `placeholder:"SPEC" help:"With --net: how it is quantized."`
 	Rule  []string `sep:"none" placeholder:"GLOB=SPEC" help:"With --net: how some of its layers are."`
 	JSON  bool     `name:"json" help:"Print one JSON document on stdout instead of text."`
