@@ -2,7 +2,10 @@ package fakequant
 
 import (
 	"errors"
+	"os"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -176,4 +179,40 @@ func FuzzParseSpec(f *testing.F) {
 			t.Fatalf("%q prints as %q, which reads as %+v, %v", s, p, again, err)
 		}
 	})
+}
+
+// TestTheSpecificationPage holds docs/configuration.md to the words that ParseSpec reads.
+func TestTheSpecificationPage(t *testing.T) {
+	page, err := os.ReadFile("../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, ok := strings.Cut(string(page), "| word | meaning |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	if !ok {
+		t.Fatal("the page has no table of words")
+	}
+	var words []string
+	for _, row := range strings.Split(table, "\n") {
+		if cells := strings.Split(row, "|"); len(cells) > 2 {
+			for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[1], -1) {
+				words = append(words, m[1])
+			}
+		}
+	}
+	for _, o := range options {
+		if !slices.ContainsFunc(words, func(w string) bool { key, _, _ := strings.Cut(w, "="); return key == o }) {
+			t.Errorf("the page does not have %s", o)
+		}
+	}
+	for _, w := range words {
+		text := w
+		if strings.HasSuffix(w, ":") {
+			text += "w4"
+		}
+		p, err := ParseSpec(text)
+		if err != nil || p.String() != text {
+			t.Errorf("%s is read as %s: %v", text, p, err)
+		}
+	}
 }
