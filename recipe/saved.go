@@ -191,6 +191,9 @@ func Verify(ctx context.Context, dir, model string, o UseOptions) (*export.Diff,
 	if model == "" {
 		model = filepath.Join(dir, modelFile)
 	}
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return nil, configError("%s is a file: name the directory of a run, and the file as the model to compare", dir)
+	}
 	path := filepath.Join(dir, tunedFile)
 	f, plan, err := readWeights(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -44,6 +44,10 @@ func run(ctx context.Context) error {
 	epochs := flag.Int("mnist-epochs", 5, "epochs on integers on MNIST")
 	cifarFloat := flag.Int("cifar-float-epochs", 2, "epochs in floating point on CIFAR-10")
 	cifarEpochs := flag.Int("cifar-epochs", 2, "epochs on integers on CIFAR-10")
+	flag.Usage = func() {
+		fmt.Fprintln(os.Stderr, "usage: go run ./bench/acceptance [flags] [digits mnist cifar10 resume]")
+		flag.PrintDefaults()
+	}
 	flag.Parse()
 	s := &suite{ctx: ctx, data: *data, dir: *keep}
 	if s.dir == "" {

@@ -22,6 +22,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -98,12 +99,21 @@ func report(stderr io.Writer, err error) int {
 	fmt.Fprintf(stderr, "bitgrad: %s\n", strings.TrimSpace(err.Error()))
 	var stopped *recipe.StageError
 	if errors.As(err, &stopped) && stopped.Command() != "" {
-		fmt.Fprintf(stderr, "continue with: %s\n", stopped.Command())
+		fmt.Fprintf(stderr, "continue with: %s\n", strings.Replace(stopped.Command(), "bitgrad", program(os.Args[0]), 1))
 	}
 	if recipe.IsCall(err) {
 		return exitCall
 	}
 	return exitFailed
+}
+
+// program returns how the command was called: the path that was typed, or go run, which
+// leaves an executable in a folder of its own.
+func program(arg0 string) string {
+	if folder := filepath.ToSlash(filepath.Dir(arg0)); strings.Contains(folder, "/go-build") && strings.HasSuffix(folder, "/exe") {
+		return "go run ./cmd/bitgrad"
+	}
+	return arg0
 }
 
 // interruptible returns a context that the first SIGINT or SIGTERM cancels; the

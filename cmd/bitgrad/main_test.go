@@ -100,6 +100,7 @@ func TestWrongCalls(t *testing.T) {
 		{[]string{"eval"}, []string{"from"}},
 		{[]string{"eval", "none"}, []string{"none"}},
 		{[]string{"verify", "taken"}, []string{"quantized.safetensors"}},
+		{[]string{"verify", "bad.yaml"}, []string{"bad.yaml is a file", "directory of a run"}},
 		{[]string{"export", "none", "--out", "c"}, []string{"none"}},
 		{[]string{"export", "none", "--out", "c", "--format", "onyx"}, []string{"onyx"}},
 		{[]string{"inspect"}, []string{"--net"}},
@@ -132,6 +133,16 @@ func TestWrongCalls(t *testing.T) {
 func lastLine(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return lines[len(lines)-1]
+}
+
+func TestProgramIsCalledAsBefore(t *testing.T) {
+	for arg0, want := range map[string]string{
+		"./bitgrad": "./bitgrad", "bitgrad": "bitgrad", "/tmp/go-build12/b001/exe/bitgrad": "go run ./cmd/bitgrad",
+	} {
+		if got := program(arg0); got != want {
+			t.Errorf("%s: got %s, want %s", arg0, got, want)
+		}
+	}
 }
 
 func TestHelpAndVersion(t *testing.T) {

@@ -75,7 +75,7 @@ func TestInterruptAndKill(t *testing.T) {
 		return func(p *os.Process) error { return p.Signal(s) }
 	}
 	code, log := interrupt(t, command(dir, long("stopped")...), "epoch 2/6", signal(os.Interrupt))
-	if code != exitFailed || !strings.HasSuffix(log, "continue with: bitgrad train --resume stopped\n") || !strings.Contains(log, "interrupted in stage float") {
+	if code != exitFailed || !strings.HasSuffix(log, "continue with: "+os.Args[0]+" train --resume stopped\n") || !strings.Contains(log, "interrupted in stage float") {
 		t.Errorf("interrupted: exit code %d\n%s", code, log)
 	}
 	whole(t, filepath.Join(dir, "stopped"))
@@ -113,7 +113,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	// Blocks are of 512 or 1024 bytes. First the checkpoint does not fit, then the C text.
 	code, log := limited("8", quick("--out", "full")...)
-	if code != exitFailed || !strings.Contains(log, "too large") || !strings.Contains(log, "continue with: bitgrad train --resume full") {
+	if code != exitFailed || !strings.Contains(log, "too large") || !strings.Contains(log, "continue with: "+os.Args[0]+" train --resume full") {
 		t.Errorf("exit code %d\n%s", code, log)
 	}
 	whole(t, filepath.Join(dir, "full"))

@@ -20,7 +20,7 @@ type dataFlags struct {
 type runFlags struct {
 	dataFlags
 	Net               *string  `placeholder:"NAME|FILE" help:"Reference network, for example lenet or resnet20, or a description of one in YAML or JSON."`
-	Quant             *string  `placeholder:"SPEC" help:"How all layers are quantized: dfp:w4a8, int8:w8a8,per-channel, or float to train without."`
+	Quant             *string  `placeholder:"SPEC" help:"How all layers are quantized: dfp:w4a8, int8:w8a8,per-channel, or float to train without. All words: docs/configuration.md."`
 	Rule              []string `sep:"none" placeholder:"GLOB=SPEC" help:"How some layers are quantized. May be repeated; the last that matches counts."`
 	Config            string   `placeholder:"FILE" help:"Configuration, YAML or JSON. Flags override it."`
 	Batch             *int     `placeholder:"N" help:"Images per step."`
