@@ -101,5 +101,8 @@ func why(n *autograd.Node) string {
 	if len(n.Inputs()) > 0 && !n.Inputs()[0].Type().IsCodes() {
 		return "reads values that are not quantized"
 	}
+	if in := n.Inputs(); len(in) == 2 && !in[0].Type().SameShape(in[1].Type()) {
+		return fmt.Sprintf("operands of two shapes, %v and %v: the rules on integers take one", in[0].Type().Floats(), in[1].Type().Floats())
+	}
 	return "the operation has no rule on integers"
 }

@@ -101,3 +101,34 @@ func TestAFormOfSeveralNodes(t *testing.T) {
 		t.Errorf("a name of nothing in the graph: %v", err)
 	}
 }
+
+// A product with one number per channel trains, but it has no integer form.
+func TestOperandsOfTwoShapesAreRefused(t *testing.T) {
+	data, err := datasets.FromPixels(datasets.Info{C: 3, H: 4, W: 4}, make([]uint8, 48), []int32{0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := layers.New("net", layers.Input{C: 3, H: 4, W: 4})
+	x := b.ReLU("relu", b.Conv("conv", b.X, 4, 3))
+	x = autograd.Multiply("scale", x, autograd.Sigmoid("gate", b.Conv("squeeze", b.GlobalAveragePool("pool", x), 4, 1)))
+	g, _, err := fakequant.Prepare(b.Classifier(b.Linear("fc", x, 3)).Graph, fakequant.DFP(8))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := train.Calibrate(t.Context(), g, data, train.CalibrateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = export.Lower(g)
+	if !errors.Is(err, export.ErrUnsupported) || !strings.Contains(err.Error(), "scale (multiply): operands of two shapes, [N 4 2 2] and [N 4 1 1]") {
+		t.Error(err)
+	}
+	notes, err := fakequant.Explain(g, autograd.Evaluate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range notes {
+		if n.Name == "scale" && !strings.HasPrefix(n.Why, "operands of two shapes") {
+			t.Errorf("%+v", n)
+		}
+	}
+}

@@ -91,6 +91,8 @@ func whyFloat(n *autograd.Node) string {
 		return "nothing quantizes its output, which other nodes read"
 	case lowersAs(n.Op(), operandTypes(n)) || scalarFunction(n.Op()) != nil:
 		return "nothing quantizes its output"
+	case len(n.Inputs()) == 2 && lowersAs(n.Op(), []autograd.Type{n.Input(0).Type(), n.Input(0).Type()}):
+		return fmt.Sprintf("operands of two shapes, %v and %v: the rules on integers take one", n.Input(0).Type().Floats(), n.Input(1).Type().Floats())
 	default:
 		return "the operation has no rule on integers"
 	}
