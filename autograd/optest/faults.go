@@ -274,11 +274,24 @@ func (t *trial) run(s situation) (result, error) {
 	}
 	p.Tap(nil)
 	if s.count {
-		if n := testing.AllocsPerRun(2, step); n > 0 {
+		if n := allocations(step); n > 0 {
 			return result{}, fmt.Errorf("a step allocates %v times", n)
 		}
 	}
 	return first, nil
+}
+
+// allocations returns how often a step allocates. The runtime allocates now and then as
+// well, when goroutines wait for one another on a busy machine: what a step does, it
+// does each time.
+func allocations(step func()) float64 {
+	least := math.Inf(1)
+	for range 3 {
+		if least = min(least, testing.AllocsPerRun(2, step)); least == 0 {
+			break
+		}
+	}
+	return least
 }
 
 // load writes the drawn values into an input or a parameter of the program.
