@@ -27,36 +27,28 @@ func init() {
 }
 
 func (g *grid) mulAdd(d, x []float32, xAt int, w []float32, wAt int) {
-	if gridLevel == cpu.Portable {
+	if gridLevel == cpu.Portable || gridLevel == cpu.AVX2 && len(d) < strip {
 		g.mulAddPortable(d, x, xAt, w, wAt)
 		return
 	}
 	g.check(len(d), len(x), xAt, g.xRow, g.xColumn)
 	g.check(len(d), len(w), wAt, g.wRow, g.wColumn)
 	if gridLevel == cpu.AVX2 {
-		n := len(d) &^ 7
-		if n > 0 {
-			mulAddGridAVX2(&d[0], &x[xAt], &w[wAt], n, g.rows, g.columns, 4*g.xRow, 4*g.xColumn, 4*g.wRow, 4*g.wColumn)
-		}
-		g.mulAddPortable(d[n:], x, xAt+n, w, wAt+n)
+		mulAddGridAVX2(&d[0], &x[xAt], &w[wAt], len(d), g.rows, g.columns, 4*g.xRow, 4*g.xColumn, 4*g.wRow, 4*g.wColumn)
 		return
 	}
 	mulAddGridAVX512(&d[0], &x[xAt], &w[wAt], len(d), g.rows, g.columns, 4*g.xRow, 4*g.xColumn, 4*g.wRow, 4*g.wColumn)
 }
 
 func (g *grid) mulAddCodes(d []int32, x []uint8, xAt int, w []int8, wAt int, flip uint8) {
-	if gridLevel == cpu.Portable {
+	if gridLevel == cpu.Portable || gridLevel == cpu.AVX2 && len(d) < strip {
 		g.mulAddCodesPortable(d, x, xAt, w, wAt, flip)
 		return
 	}
 	g.check(len(d), len(x), xAt, g.xRow, g.xColumn)
 	g.check(len(d), len(w), wAt, g.wRow, g.wColumn)
 	if gridLevel == cpu.AVX2 {
-		n := len(d) &^ 7
-		if n > 0 {
-			mulAddGridCodesAVX2(&d[0], &x[xAt], &w[wAt], n, g.rows, g.columns, g.xRow, g.xColumn, g.wRow, g.wColumn, uint32(flip)*0x01010101)
-		}
-		g.mulAddCodesPortable(d[n:], x, xAt+n, w, wAt+n, flip)
+		mulAddGridCodesAVX2(&d[0], &x[xAt], &w[wAt], len(d), g.rows, g.columns, g.xRow, g.xColumn, g.wRow, g.wColumn, uint32(flip)*0x01010101)
 		return
 	}
 	mulAddGridCodesAVX512(&d[0], &x[xAt], &w[wAt], len(d), g.rows, g.columns, g.xRow, g.xColumn, g.wRow, g.wColumn, uint32(flip)*0x01010101)

@@ -107,6 +107,14 @@ func accumulatePortable(dst, x []float32) {
 	}
 }
 
+// dividePortable sets dst to x / divisor; both are equally long.
+func dividePortable(dst, x []float32, divisor float32) {
+	x = x[:len(dst)]
+	for i := range dst {
+		dst[i] = x[i] / divisor
+	}
+}
+
 // Sum returns the sum of x in float64, in order.
 func Sum(x []float32) float64 {
 	var sum float64

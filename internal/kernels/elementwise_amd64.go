@@ -47,10 +47,13 @@ func init() {
 }
 
 func accumulate(dst, x []float32) {
-	if accumulateLevel == cpu.Portable || len(dst) == 0 {
-		accumulatePortable(dst, x)
-		return
-	}
 	x = x[:len(dst)]
-	addAVX512(&dst[0], &dst[0], &x[0], len(dst))
+	switch {
+	case accumulateLevel == cpu.Portable || len(dst) == 0 || accumulateLevel == cpu.AVX2 && len(dst) < strip:
+		accumulatePortable(dst, x)
+	case accumulateLevel == cpu.AVX2:
+		addAVX2(&dst[0], &dst[0], &x[0], len(dst))
+	default:
+		addAVX512(&dst[0], &dst[0], &x[0], len(dst))
+	}
 }

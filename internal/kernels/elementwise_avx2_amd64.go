@@ -22,47 +22,77 @@ func axpyAVX2(dst, x *float32, n int, alpha float32)
 //go:noescape
 func scaleBiasAVX2(dst, x, scale, bias *float32, pixels, channels int)
 
-// The AVX2 kernels take a multiple of eight elements; the portable loops do the rest.
+//go:noescape
+func divideAVX2(dst, x *float32, n int, divisor float32)
+
+// strip is the least number of elements that the AVX2 kernels take; shorter rows are left to the
+// portable loops.
+const strip = 8
+
 func init() {
+	register("accumulate", cpu.AVX2, func() { accumulateLevel = cpu.AVX2 })
+	for _, level := range []cpu.ISA{cpu.Portable, cpu.AVX2} {
+		register("divide", level, func() { divideLevel = level })
+	}
 	register("elementwise", cpu.AVX2, func() {
 		relu = func(dst, x []float32, limit float32) {
-			n := len(x) &^ 7
-			if n > 0 {
-				reluAVX2(&dst[0], &x[0], n, limit)
+			if len(x) < strip {
+				reluPortable(dst, x, limit)
+			} else {
+				reluAVX2(&dst[0], &x[0], len(x), limit)
 			}
-			reluPortable(dst[n:], x[n:], limit)
 		}
 		reluBackward = func(dx, dy, y []float32, limit float32, add bool) {
-			n := len(dx) &^ 7
 			switch {
-			case n == 0:
+			case len(dx) < strip:
+				reluBackwardPortable(dx, dy, y, limit, add)
 			case add:
-				reluBackwardAddAVX2(&dx[0], &dy[0], &y[0], n, limit)
+				reluBackwardAddAVX2(&dx[0], &dy[0], &y[0], len(dx), limit)
 			default:
-				reluBackwardAVX2(&dx[0], &dy[0], &y[0], n, limit)
+				reluBackwardAVX2(&dx[0], &dy[0], &y[0], len(dx), limit)
 			}
-			reluBackwardPortable(dx[n:], dy[n:], y[n:], limit, add)
 		}
 		add = func(dst, a, b []float32) {
-			n := len(dst) &^ 7
-			if n > 0 {
-				addAVX2(&dst[0], &a[0], &b[0], n)
+			if len(dst) < strip {
+				addPortable(dst, a, b)
+			} else {
+				addAVX2(&dst[0], &a[0], &b[0], len(dst))
 			}
-			addPortable(dst[n:], a[n:], b[n:])
 		}
 		axpy = func(dst []float32, alpha float32, x []float32) {
-			n := len(dst) &^ 7
-			if n > 0 {
-				axpyAVX2(&dst[0], &x[0], n, alpha)
-			}
-			axpyPortable(dst[n:], alpha, x[n:])
-		}
-		scaleBias = func(dst, x, scale, bias []float32) {
-			if len(scale)%8 == 0 {
-				scaleBiasAVX2(&dst[0], &x[0], &scale[0], &bias[0], len(x)/len(scale), len(scale))
+			if len(dst) < strip {
+				axpyPortable(dst, alpha, x)
 			} else {
-				scaleBiasPortable(dst, x, scale, bias)
+				axpyAVX2(&dst[0], &x[0], len(dst), alpha)
 			}
 		}
+		scaleBias = scaleBiasStrips
 	})
+}
+
+func scaleBiasStrips(dst, x, scale, bias []float32) {
+	ps, pb := &scale[0], &bias[0]
+	if len(scale) < strip {
+		var s, b [equalChannels]float32
+		ps, pb = repeated(&s, scale), repeated(&b, bias)
+	}
+	spans, tail := avx2.split(len(x), len(scale))
+	for _, s := range spans {
+		if s.pixels > 0 {
+			scaleBiasAVX2(&dst[s.from], &x[s.from], ps, pb, s.pixels, s.channels)
+		}
+	}
+	scaleBiasPortable(dst[tail:], x[tail:], scale, bias)
+}
+
+// divideLevel says which variant of divide runs; see accumulateLevel.
+var divideLevel cpu.ISA
+
+func divide(dst, x []float32, divisor float32) {
+	x = x[:len(dst)]
+	if divideLevel == cpu.Portable || len(dst) < strip {
+		dividePortable(dst, x, divisor)
+		return
+	}
+	divideAVX2(&dst[0], &x[0], len(dst), divisor)
 }

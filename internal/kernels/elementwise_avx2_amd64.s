@@ -13,16 +13,38 @@ TEXT ·reluAVX2(SB), NOSPLIT, $0-28
 	VBROADCASTSS limit+24(FP), Y1
 	VXORPS       Y2, Y2, Y2
 	MOVQ         n+16(FP), DX
+	MOVQ         DX, BX
+	ANDQ         $-8, BX
+	LEAQ         -8(DX), SI
+	MOVQ         DX, DI
+	NEGQ         DI
+	ANDQ         $0x07, DI
+	TESTQ        DI, DI
+	JEQ          main_2
+	MOVQ         SI, DX
+	VMAXPS       (CX)(DX*4), Y2, Y0
+	VADDPS       Y2, Y0, Y0
+	VMINPS       Y0, Y1, Y0
+	VMOVAPS      Y0, Y14
 
-vector_2:
-	VMAXPS  (CX), Y2, Y0
+main_2:
+	XORQ DX, DX
+
+strip_3:
+	VMAXPS  (CX)(DX*4), Y2, Y0
 	VADDPS  Y2, Y0, Y0
 	VMINPS  Y0, Y1, Y0
-	VMOVUPS Y0, (AX)
-	ADDQ    $0x20, AX
-	ADDQ    $0x20, CX
-	SUBQ    $0x08, DX
-	JNE     vector_2
+	VMOVUPS Y0, (AX)(DX*4)
+	ADDQ    $0x08, DX
+	CMPQ    DX, BX
+	JLT     strip_3
+	TESTQ   DI, DI
+	JEQ     next_4
+	MOVQ    SI, DX
+	VMOVAPS Y14, Y0
+	VMOVUPS Y0, (AX)(DX*4)
+
+next_4:
 	VZEROUPPER
 	RET
 
@@ -36,19 +58,42 @@ TEXT ·reluBackwardAVX2(SB), NOSPLIT, $0-36
 	VBROADCASTSS limit+32(FP), Y1
 	VXORPS       Y2, Y2, Y2
 	MOVQ         n+24(FP), BX
+	MOVQ         BX, SI
+	ANDQ         $-8, SI
+	LEAQ         -8(BX), DI
+	MOVQ         BX, R8
+	NEGQ         R8
+	ANDQ         $0x07, R8
+	TESTQ        R8, R8
+	JEQ          main_2
+	MOVQ         DI, BX
+	VMOVUPS      (DX)(BX*4), Y0
+	VCMPPS       $0x0e, Y2, Y0, Y3
+	VCMPPS       $0x01, Y1, Y0, Y0
+	VANDPS       Y3, Y0, Y0
+	VANDPS       (CX)(BX*4), Y0, Y0
+	VMOVAPS      Y0, Y14
 
-vector_2:
-	VMOVUPS (DX), Y0
+main_2:
+	XORQ BX, BX
+
+strip_3:
+	VMOVUPS (DX)(BX*4), Y0
 	VCMPPS  $0x0e, Y2, Y0, Y3
 	VCMPPS  $0x01, Y1, Y0, Y0
 	VANDPS  Y3, Y0, Y0
-	VANDPS  (CX), Y0, Y0
-	VMOVUPS Y0, (AX)
-	ADDQ    $0x20, AX
-	ADDQ    $0x20, CX
-	ADDQ    $0x20, DX
-	SUBQ    $0x08, BX
-	JNE     vector_2
+	VANDPS  (CX)(BX*4), Y0, Y0
+	VMOVUPS Y0, (AX)(BX*4)
+	ADDQ    $0x08, BX
+	CMPQ    BX, SI
+	JLT     strip_3
+	TESTQ   R8, R8
+	JEQ     next_4
+	MOVQ    DI, BX
+	VMOVAPS Y14, Y0
+	VMOVUPS Y0, (AX)(BX*4)
+
+next_4:
 	VZEROUPPER
 	RET
 
@@ -62,20 +107,44 @@ TEXT ·reluBackwardAddAVX2(SB), NOSPLIT, $0-36
 	VBROADCASTSS limit+32(FP), Y1
 	VXORPS       Y2, Y2, Y2
 	MOVQ         n+24(FP), BX
+	MOVQ         BX, SI
+	ANDQ         $-8, SI
+	LEAQ         -8(BX), DI
+	MOVQ         BX, R8
+	NEGQ         R8
+	ANDQ         $0x07, R8
+	TESTQ        R8, R8
+	JEQ          main_2
+	MOVQ         DI, BX
+	VMOVUPS      (DX)(BX*4), Y0
+	VCMPPS       $0x0e, Y2, Y0, Y3
+	VCMPPS       $0x01, Y1, Y0, Y0
+	VANDPS       Y3, Y0, Y0
+	VANDPS       (CX)(BX*4), Y0, Y0
+	VADDPS       (AX)(BX*4), Y0, Y0
+	VMOVAPS      Y0, Y14
 
-vector_2:
-	VMOVUPS (DX), Y0
+main_2:
+	XORQ BX, BX
+
+strip_3:
+	VMOVUPS (DX)(BX*4), Y0
 	VCMPPS  $0x0e, Y2, Y0, Y3
 	VCMPPS  $0x01, Y1, Y0, Y0
 	VANDPS  Y3, Y0, Y0
-	VANDPS  (CX), Y0, Y0
-	VADDPS  (AX), Y0, Y0
-	VMOVUPS Y0, (AX)
-	ADDQ    $0x20, AX
-	ADDQ    $0x20, CX
-	ADDQ    $0x20, DX
-	SUBQ    $0x08, BX
-	JNE     vector_2
+	VANDPS  (CX)(BX*4), Y0, Y0
+	VADDPS  (AX)(BX*4), Y0, Y0
+	VMOVUPS Y0, (AX)(BX*4)
+	ADDQ    $0x08, BX
+	CMPQ    BX, SI
+	JLT     strip_3
+	TESTQ   R8, R8
+	JEQ     next_4
+	MOVQ    DI, BX
+	VMOVAPS Y14, Y0
+	VMOVUPS Y0, (AX)(BX*4)
+
+next_4:
 	VZEROUPPER
 	RET
 
@@ -83,20 +152,40 @@ vector_2:
 // Requires: AVX
 TEXT ·addAVX2(SB), NOSPLIT, $0-32
 	// dst = a + b
-	MOVQ dst+0(FP), AX
-	MOVQ a+8(FP), CX
-	MOVQ b+16(FP), DX
-	MOVQ n+24(FP), BX
+	MOVQ    dst+0(FP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    n+24(FP), BX
+	MOVQ    BX, SI
+	ANDQ    $-8, SI
+	LEAQ    -8(BX), DI
+	MOVQ    BX, R8
+	NEGQ    R8
+	ANDQ    $0x07, R8
+	TESTQ   R8, R8
+	JEQ     main_2
+	MOVQ    DI, BX
+	VMOVUPS (CX)(BX*4), Y0
+	VADDPS  (DX)(BX*4), Y0, Y0
+	VMOVAPS Y0, Y14
 
-vector_2:
-	VMOVUPS (CX), Y0
-	VADDPS  (DX), Y0, Y0
-	VMOVUPS Y0, (AX)
-	ADDQ    $0x20, AX
-	ADDQ    $0x20, CX
-	ADDQ    $0x20, DX
-	SUBQ    $0x08, BX
-	JNE     vector_2
+main_2:
+	XORQ BX, BX
+
+strip_3:
+	VMOVUPS (CX)(BX*4), Y0
+	VADDPS  (DX)(BX*4), Y0, Y0
+	VMOVUPS Y0, (AX)(BX*4)
+	ADDQ    $0x08, BX
+	CMPQ    BX, SI
+	JLT     strip_3
+	TESTQ   R8, R8
+	JEQ     next_4
+	MOVQ    DI, BX
+	VMOVAPS Y14, Y0
+	VMOVUPS Y0, (AX)(BX*4)
+
+next_4:
 	VZEROUPPER
 	RET
 
@@ -108,15 +197,36 @@ TEXT ·axpyAVX2(SB), NOSPLIT, $0-28
 	MOVQ         x+8(FP), CX
 	VBROADCASTSS alpha+24(FP), Y2
 	MOVQ         n+16(FP), DX
+	MOVQ         DX, BX
+	ANDQ         $-8, BX
+	LEAQ         -8(DX), SI
+	MOVQ         DX, DI
+	NEGQ         DI
+	ANDQ         $0x07, DI
+	TESTQ        DI, DI
+	JEQ          main_2
+	MOVQ         SI, DX
+	VMULPS       (CX)(DX*4), Y2, Y0
+	VADDPS       (AX)(DX*4), Y0, Y0
+	VMOVAPS      Y0, Y14
 
-vector_2:
-	VMULPS  (CX), Y2, Y0
-	VADDPS  (AX), Y0, Y0
-	VMOVUPS Y0, (AX)
-	ADDQ    $0x20, AX
-	ADDQ    $0x20, CX
-	SUBQ    $0x08, DX
-	JNE     vector_2
+main_2:
+	XORQ DX, DX
+
+strip_3:
+	VMULPS  (CX)(DX*4), Y2, Y0
+	VADDPS  (AX)(DX*4), Y0, Y0
+	VMOVUPS Y0, (AX)(DX*4)
+	ADDQ    $0x08, DX
+	CMPQ    DX, BX
+	JLT     strip_3
+	TESTQ   DI, DI
+	JEQ     next_4
+	MOVQ    SI, DX
+	VMOVAPS Y14, Y0
+	VMOVUPS Y0, (AX)(DX*4)
+
+next_4:
 	VZEROUPPER
 	RET
 
@@ -130,24 +240,84 @@ TEXT ·scaleBiasAVX2(SB), NOSPLIT, $0-48
 	MOVQ bias+24(FP), BX
 	MOVQ pixels+32(FP), SI
 	MOVQ channels+40(FP), DI
+	MOVQ DI, R9
+	ANDQ $-8, R9
+	LEAQ -8(DI), R10
+	MOVQ DI, R11
+	NEGQ R11
+	ANDQ $0x07, R11
 
 row_1:
-	MOVQ scale+16(FP), DX
-	MOVQ bias+24(FP), BX
-	MOVQ DI, R8
+	TESTQ   R11, R11
+	JEQ     main_2
+	MOVQ    R10, R8
+	VMOVUPS (CX)(R8*4), Y0
+	VMULPS  (DX)(R8*4), Y0, Y0
+	VADDPS  (BX)(R8*4), Y0, Y0
+	VMOVAPS Y0, Y14
 
-vector_2:
-	VMOVUPS (CX), Y0
-	VMULPS  (DX), Y0, Y0
-	VADDPS  (BX), Y0, Y0
-	VMOVUPS Y0, (AX)
-	ADDQ    $0x20, AX
-	ADDQ    $0x20, CX
-	ADDQ    $0x20, DX
-	ADDQ    $0x20, BX
-	SUBQ    $0x08, R8
-	JNE     vector_2
-	DECQ    SI
-	JNE     row_1
+main_2:
+	XORQ R8, R8
+
+strip_3:
+	VMOVUPS (CX)(R8*4), Y0
+	VMULPS  (DX)(R8*4), Y0, Y0
+	VADDPS  (BX)(R8*4), Y0, Y0
+	VMOVUPS Y0, (AX)(R8*4)
+	ADDQ    $0x08, R8
+	CMPQ    R8, R9
+	JLT     strip_3
+	TESTQ   R11, R11
+	JEQ     next_4
+	MOVQ    R10, R8
+	VMOVAPS Y14, Y0
+	VMOVUPS Y0, (AX)(R8*4)
+
+next_4:
+	LEAQ (AX)(DI*4), AX
+	LEAQ (CX)(DI*4), CX
+	DECQ SI
+	JNE  row_1
+	VZEROUPPER
+	RET
+
+// func divideAVX2(dst *float32, x *float32, n int, divisor float32)
+// Requires: AVX
+TEXT ·divideAVX2(SB), NOSPLIT, $0-28
+	// dst = x / divisor
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VBROADCASTSS divisor+24(FP), Y2
+	MOVQ         n+16(FP), DX
+	MOVQ         DX, BX
+	ANDQ         $-8, BX
+	LEAQ         -8(DX), SI
+	MOVQ         DX, DI
+	NEGQ         DI
+	ANDQ         $0x07, DI
+	TESTQ        DI, DI
+	JEQ          main_2
+	MOVQ         SI, DX
+	VMOVUPS      (CX)(DX*4), Y0
+	VDIVPS       Y2, Y0, Y0
+	VMOVAPS      Y0, Y14
+
+main_2:
+	XORQ DX, DX
+
+strip_3:
+	VMOVUPS (CX)(DX*4), Y0
+	VDIVPS  Y2, Y0, Y0
+	VMOVUPS Y0, (AX)(DX*4)
+	ADDQ    $0x08, DX
+	CMPQ    DX, BX
+	JLT     strip_3
+	TESTQ   DI, DI
+	JEQ     next_4
+	MOVQ    SI, DX
+	VMOVAPS Y14, Y0
+	VMOVUPS Y0, (AX)(DX*4)
+
+next_4:
 	VZEROUPPER
 	RET

@@ -86,56 +86,13 @@ func dequantizeAVX2(dst *float32, codes *uint8, n int, z int32, s float32)
 func dequantizeSignedAVX2(dst *float32, codes *uint8, n int, z int32, s float32)
 
 func init() {
-	for _, level := range []cpu.ISA{cpu.AVX2, cpu.AVX512} {
-		v := vector{level, 8}
-		if level == cpu.AVX512 {
-			v.lanes = 1 // masks cover any number of elements
-		}
+	for _, v := range []vector{avx2, avx512} {
+		level := v.level
 		register("pass bits", level, func() { passBits, selectBits = v.passBits, v.selectBits })
 		register("requantize shift", level, func() { requantizeShift = v.requantizeShift })
 		register("requantize float", level, func() { requantizeFloat = v.requantizeFloat })
 		register("quantize", level, func() { quantizeCodes, fakeQuantize, dequantize = v.quantizeCodes, v.fakeQuantize, v.dequantize })
 	}
-}
-
-// A vector is a level whose kernels take rows of channels, of which there must be a multiple
-// of lanes. They are called by name and not through variables, so that parameters on the stack stay
-// there.
-type vector struct {
-	level cpu.ISA
-	lanes int
-}
-
-// A span is a part of the elements that one call covers: rows of channels from an index on.
-type span struct{ from, pixels, channels int }
-
-// equalChannels is how many channels a row has where one parameter serves all elements.
-const equalChannels = 64
-
-// equal returns a row of equal parameters.
-func equal[T any](v T) (row [equalChannels]T) {
-	for i := range row {
-		row[i] = v
-	}
-	return row
-}
-
-// split covers n elements with the given number of parameters; elements from tail on are
-// left to the portable loop. One parameter makes rows of 64, and a shorter one.
-func (v vector) split(n, parameters int) (spans [2]span, tail int) {
-	if parameters > 1 {
-		if parameters%v.lanes != 0 {
-			return spans, 0
-		}
-		spans[0] = span{0, n / parameters, parameters}
-		return spans, n
-	}
-	tail = n - n%v.lanes
-	spans[0] = span{0, tail / equalChannels, equalChannels}
-	if rest := tail % equalChannels; rest > 0 {
-		spans[1] = span{tail - rest, 1, rest}
-	}
-	return spans, tail
 }
 
 func (v vector) requantizeShift(dst []uint8, acc, shift []int32, lo, hi int32) {
@@ -145,10 +102,10 @@ func (v vector) requantizeShift(dst []uint8, acc, shift []int32, lo, hi int32) {
 			return
 		}
 	}
-	row, p := [equalChannels]int32{}, &shift[0]
-	if len(shift) == 1 {
-		row = equal(shift[0])
-		p = &row[0]
+	p := &shift[0]
+	if v.few(len(shift)) {
+		var row [equalChannels]int32
+		p = repeated(&row, shift)
 	}
 	spans, tail := v.split(len(acc), len(shift))
 	for _, s := range spans {
@@ -164,10 +121,10 @@ func (v vector) requantizeShift(dst []uint8, acc, shift []int32, lo, hi int32) {
 }
 
 func (v vector) requantizeFloat(dst []uint8, acc []int32, mult []float32, z, lo, hi int32) {
-	row, p := [equalChannels]float32{}, &mult[0]
-	if len(mult) == 1 {
-		row = equal(mult[0])
-		p = &row[0]
+	p := &mult[0]
+	if v.few(len(mult)) {
+		var row [equalChannels]float32
+		p = repeated(&row, mult)
 	}
 	spans, tail := v.split(len(acc), len(mult))
 	for _, s := range spans {
@@ -183,10 +140,10 @@ func (v vector) requantizeFloat(dst []uint8, acc []int32, mult []float32, z, lo,
 }
 
 func (v vector) passBits(bits []uint8, acc, first, last []int32) {
-	rowF, rowL, f, l := [equalChannels]int32{}, [equalChannels]int32{}, &first[0], &last[0]
-	if len(first) == 1 {
-		rowF, rowL = equal(first[0]), equal(last[0])
-		f, l = &rowF[0], &rowL[0]
+	f, l := &first[0], &last[0]
+	if v.few(len(first)) {
+		var rowF, rowL [equalChannels]int32
+		f, l = repeated(&rowF, first), repeated(&rowL, last)
 	}
 	spans, tail := v.split(len(acc), len(first))
 	for _, s := range spans { // they begin at multiples of 8
@@ -204,9 +161,10 @@ func (v vector) passBits(bits []uint8, acc, first, last []int32) {
 }
 
 func (v vector) selectBits(dst, src []float32, bits []uint8, add bool) {
-	n := len(dst) - len(dst)%v.lanes
+	n := len(dst)
 	switch {
-	case n == 0:
+	case n < v.least:
+		selectBitsPortable(dst, src, bits, add)
 	case v.level == cpu.AVX2 && add:
 		selectBitsAddAVX2(&dst[0], &src[0], &bits[0], n)
 	case v.level == cpu.AVX2:
@@ -216,14 +174,13 @@ func (v vector) selectBits(dst, src []float32, bits []uint8, add bool) {
 	default:
 		selectBitsAVX512(&dst[0], &src[0], &bits[0], n)
 	}
-	selectBitsPortable(dst[n:], src[n:], bits[n/8:], add)
 }
 
 func (v vector) quantizeCodes(dst []uint8, x []float32, q quantizer) (bad int) {
-	row, p := [equalChannels]float32{}, &q.scale[0]
-	if len(q.scale) == 1 {
-		row = equal(q.scale[0])
-		p = &row[0]
+	p := &q.scale[0]
+	if v.few(len(q.scale)) {
+		var row [equalChannels]float32
+		p = repeated(&row, q.scale)
 	}
 	spans, tail := v.split(len(x), len(q.scale))
 	for _, s := range spans {
@@ -250,10 +207,10 @@ func (v vector) quantizeCodes(dst []uint8, x []float32, q quantizer) (bad int) {
 }
 
 func (v vector) fakeQuantize(dst, x []float32, q quantizer) (bad int) {
-	row, p := [equalChannels]float32{}, &q.scale[0]
-	if len(q.scale) == 1 {
-		row = equal(q.scale[0])
-		p = &row[0]
+	p := &q.scale[0]
+	if v.few(len(q.scale)) {
+		var row [equalChannels]float32
+		p = repeated(&row, q.scale)
 	}
 	spans, tail := v.split(len(x), len(q.scale))
 	for _, s := range spans {
@@ -280,9 +237,10 @@ func (v vector) fakeQuantize(dst, x []float32, q quantizer) (bad int) {
 }
 
 func (v vector) dequantize(dst []float32, codes []uint8, signed bool, z int32, s float32) {
-	n := len(dst) - len(dst)%v.lanes
+	n := len(dst)
 	switch {
-	case n == 0:
+	case n < v.least:
+		dequantizePortable(dst, codes, signed, z, s)
 	case v.level == cpu.AVX2 && signed:
 		dequantizeSignedAVX2(&dst[0], &codes[0], n, z, s)
 	case v.level == cpu.AVX2:
@@ -292,5 +250,4 @@ func (v vector) dequantize(dst []float32, codes []uint8, signed bool, z int32, s
 	default:
 		dequantizeAVX512(&dst[0], &codes[0], n, z, s)
 	}
-	dequantizePortable(dst[n:], codes[n:], signed, z, s)
 }

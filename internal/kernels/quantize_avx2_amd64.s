@@ -13,22 +13,42 @@ TEXT ·requantizeShiftAVX2(SB), NOSPLIT, $0-48
 	MOVQ         shift+16(FP), DX
 	VBROADCASTSS lo+40(FP), Y4
 	VBROADCASTSS hi+44(FP), Y5
-	MOVL         $0x00000001, DX
-	VMOVD        DX, X6
+	MOVL         $0x00000001, BX
+	VMOVD        BX, X6
 	VPBROADCASTD X6, Y6
-	MOVL         $0x000000ff, DX
-	VMOVD        DX, X15
+	MOVL         $0x000000ff, BX
+	VMOVD        BX, X15
 	VPBROADCASTD X15, Y15
 	MOVQ         pixels+24(FP), BX
 	MOVQ         channels+32(FP), SI
+	MOVQ         SI, R8
+	ANDQ         $-8, R8
+	LEAQ         -8(SI), R9
+	MOVQ         SI, R10
+	NEGQ         R10
+	ANDQ         $0x07, R10
 
 row_1:
-	MOVQ shift+16(FP), DX
-	MOVQ SI, DI
+	TESTQ   R10, R10
+	JEQ     main_2
+	MOVQ    R9, DI
+	VMOVDQU (CX)(DI*4), Y0
+	VMOVDQU (DX)(DI*4), Y1
+	VPSUBD  Y6, Y1, Y2
+	VPSRAVD Y1, Y0, Y1
+	VPSRAVD Y2, Y0, Y2
+	VPAND   Y6, Y2, Y2
+	VPADDD  Y2, Y1, Y0
+	VPMAXSD Y4, Y0, Y0
+	VPMINSD Y5, Y0, Y0
+	VMOVAPS Y0, Y14
 
-vector_2:
-	VMOVDQU      (CX), Y0
-	VMOVDQU      (DX), Y1
+main_2:
+	XORQ DI, DI
+
+strip_3:
+	VMOVDQU      (CX)(DI*4), Y0
+	VMOVDQU      (DX)(DI*4), Y1
 	VPSUBD       Y6, Y1, Y2
 	VPSRAVD      Y1, Y0, Y1
 	VPSRAVD      Y2, Y0, Y2
@@ -40,14 +60,25 @@ vector_2:
 	VEXTRACTI128 $0x01, Y0, X1
 	VPACKUSDW    X1, X0, X0
 	VPACKUSWB    X0, X0, X0
-	VMOVQ        X0, (AX)
-	ADDQ         $0x08, AX
-	ADDQ         $0x20, CX
-	ADDQ         $0x20, DX
-	SUBQ         $0x08, DI
-	JNE          vector_2
-	DECQ         BX
-	JNE          row_1
+	VMOVQ        X0, (AX)(DI*1)
+	ADDQ         $0x08, DI
+	CMPQ         DI, R8
+	JLT          strip_3
+	TESTQ        R10, R10
+	JEQ          next_4
+	MOVQ         R9, DI
+	VMOVAPS      Y14, Y0
+	VPAND        Y15, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPACKUSDW    X1, X0, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, (AX)(DI*1)
+
+next_4:
+	LEAQ (AX)(SI*1), AX
+	LEAQ (CX)(SI*4), CX
+	DECQ BX
+	JNE  row_1
 	VZEROUPPER
 	RET
 
@@ -61,19 +92,36 @@ TEXT ·requantizeFloatAVX2(SB), NOSPLIT, $0-52
 	VBROADCASTSS lo+40(FP), Y4
 	VBROADCASTSS hi+44(FP), Y5
 	VBROADCASTSS z+48(FP), Y6
-	MOVL         $0x000000ff, DX
-	VMOVD        DX, X15
+	MOVL         $0x000000ff, BX
+	VMOVD        BX, X15
 	VPBROADCASTD X15, Y15
 	MOVQ         pixels+24(FP), BX
 	MOVQ         channels+32(FP), SI
+	MOVQ         SI, R8
+	ANDQ         $-8, R8
+	LEAQ         -8(SI), R9
+	MOVQ         SI, R10
+	NEGQ         R10
+	ANDQ         $0x07, R10
 
 row_1:
-	MOVQ mult+16(FP), DX
-	MOVQ SI, DI
+	TESTQ     R10, R10
+	JEQ       main_2
+	MOVQ      R9, DI
+	VCVTDQ2PS (CX)(DI*4), Y0
+	VMULPS    (DX)(DI*4), Y0, Y0
+	VMAXPS    Y4, Y0, Y0
+	VMINPS    Y5, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VPADDD    Y6, Y0, Y0
+	VMOVAPS   Y0, Y14
 
-vector_2:
-	VCVTDQ2PS    (CX), Y0
-	VMULPS       (DX), Y0, Y0
+main_2:
+	XORQ DI, DI
+
+strip_3:
+	VCVTDQ2PS    (CX)(DI*4), Y0
+	VMULPS       (DX)(DI*4), Y0, Y0
 	VMAXPS       Y4, Y0, Y0
 	VMINPS       Y5, Y0, Y0
 	VCVTPS2DQ    Y0, Y0
@@ -82,55 +130,217 @@ vector_2:
 	VEXTRACTI128 $0x01, Y0, X1
 	VPACKUSDW    X1, X0, X0
 	VPACKUSWB    X0, X0, X0
-	VMOVQ        X0, (AX)
-	ADDQ         $0x08, AX
-	ADDQ         $0x20, CX
-	ADDQ         $0x20, DX
-	SUBQ         $0x08, DI
-	JNE          vector_2
-	DECQ         BX
-	JNE          row_1
+	VMOVQ        X0, (AX)(DI*1)
+	ADDQ         $0x08, DI
+	CMPQ         DI, R8
+	JLT          strip_3
+	TESTQ        R10, R10
+	JEQ          next_4
+	MOVQ         R9, DI
+	VMOVAPS      Y14, Y0
+	VPAND        Y15, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPACKUSDW    X1, X0, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, (AX)(DI*1)
+
+next_4:
+	LEAQ (AX)(SI*1), AX
+	LEAQ (CX)(SI*4), CX
+	DECQ BX
+	JNE  row_1
 	VZEROUPPER
 	RET
 
 // func passBitsAVX2(bits *uint8, acc *int32, first *int32, last *int32, pixels int, channels int)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, BMI2
 TEXT ·passBitsAVX2(SB), NOSPLIT, $0-48
-	// bit = first <= acc <= last, per channel
+	// bit = first <= acc <= last, per channel; at least 8 channels
 	MOVQ bits+0(FP), AX
 	MOVQ acc+8(FP), CX
 	MOVQ first+16(FP), DX
 	MOVQ last+24(FP), BX
+	MOVQ channels+40(FP), SI
 	MOVQ pixels+32(FP), DI
-	MOVQ channels+40(FP), R8
+	MOVQ SI, R10
+	ANDQ $0x07, R10
+	MOVQ $0x00000008, R11
+	SUBQ R10, R11
+	XORL R12, R12
+	XORQ R13, R13
 
-row_1:
-	MOVQ first+16(FP), DX
-	MOVQ last+24(FP), BX
-	MOVQ R8, R9
+row:
+	XORQ R8, R8
+	MOVQ SI, R9
 
-vector_2:
-	VMOVDQU   (CX), Y0
-	VMOVDQU   (DX), Y1
+vector:
+	VMOVDQU   (CX)(R8*4), Y0
+	VMOVDQU   (DX)(R8*4), Y1
 	VPCMPGTD  Y0, Y1, Y1
-	VPCMPGTD  (BX), Y0, Y0
+	VPCMPGTD  (BX)(R8*4), Y0, Y0
 	VPOR      Y1, Y0, Y0
-	VMOVMSKPS Y0, SI
-	NOTL      SI
-	MOVB      SI, (AX)
+	VMOVMSKPS Y0, R14
+	XORL      $0xff, R14
+	SHLXL     R13, R14, R14
+	ORL       R14, R12
+	MOVB      R12, (AX)
 	INCQ      AX
-	ADDQ      $0x20, CX
-	ADDQ      $0x20, DX
-	ADDQ      $0x20, BX
+	SHRL      $0x08, R12
+	ADDQ      $0x08, R8
 	SUBQ      $0x08, R9
-	JNE       vector_2
-	DECQ      DI
-	JNE       row_1
+	CMPQ      R9, $0x08
+	JGE       vector
+	TESTQ     R9, R9
+	JEQ       next
+	SUBQ      R11, R8
+	VMOVDQU   (CX)(R8*4), Y0
+	VMOVDQU   (DX)(R8*4), Y1
+	VPCMPGTD  Y0, Y1, Y1
+	VPCMPGTD  (BX)(R8*4), Y0, Y0
+	VPOR      Y1, Y0, Y0
+	VMOVMSKPS Y0, R14
+	XORL      $0xff, R14
+	SHRXL     R11, R14, R14
+	SHLXL     R13, R14, R14
+	ORL       R14, R12
+	ADDQ      R10, R13
+	CMPQ      R13, $0x08
+	JLT       next
+	MOVB      R12, (AX)
+	INCQ      AX
+	SHRL      $0x08, R12
+	SUBQ      $0x08, R13
+
+next:
+	LEAQ  (CX)(SI*4), CX
+	DECQ  DI
+	JNE   row
+	TESTQ R13, R13
+	JEQ   done
+	MOVB  R12, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func selectBitsAVX2(dst *float32, src *float32, bits *uint8, n int)
+// Requires: AVX, AVX2, BMI2
+TEXT ·selectBitsAVX2(SB), NOSPLIT, $0-32
+	// dst = src where the bit is set, else 0
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         bits+16(FP), DX
+	MOVQ         $0x8040201008040201, BX
+	VMOVQ        BX, X2
+	VPMOVZXBD    X2, Y2
+	MOVQ         n+24(FP), BX
+	MOVQ         BX, R8
+	ANDQ         $-8, R8
+	LEAQ         -8(BX), R9
+	MOVQ         BX, R10
+	NEGQ         R10
+	ANDQ         $0x07, R10
+	TESTQ        R10, R10
+	JEQ          main_2
+	MOVQ         R9, DI
+	MOVQ         DI, BX
+	SHRQ         $0x03, BX
+	MOVQ         DI, SI
+	ANDQ         $0x07, SI
+	MOVWLZX      (DX)(BX*1), BX
+	SHRXL        SI, BX, BX
+	VMOVD        BX, X0
+	VPBROADCASTB X0, Y0
+	VPAND        Y2, Y0, Y0
+	VPCMPEQD     Y2, Y0, Y0
+	VANDPS       (CX)(DI*4), Y0, Y0
+	VMOVAPS      Y0, Y14
+
+main_2:
+	XORQ DI, DI
+
+strip_3:
+	MOVQ         DI, BX
+	SHRQ         $0x03, BX
+	VPBROADCASTB (DX)(BX*1), Y0
+	VPAND        Y2, Y0, Y0
+	VPCMPEQD     Y2, Y0, Y0
+	VANDPS       (CX)(DI*4), Y0, Y0
+	VMOVUPS      Y0, (AX)(DI*4)
+	ADDQ         $0x08, DI
+	CMPQ         DI, R8
+	JLT          strip_3
+	TESTQ        R10, R10
+	JEQ          next_4
+	MOVQ         R9, DI
+	VMOVAPS      Y14, Y0
+	VMOVUPS      Y0, (AX)(DI*4)
+
+next_4:
+	VZEROUPPER
+	RET
+
+// func selectBitsAddAVX2(dst *float32, src *float32, bits *uint8, n int)
+// Requires: AVX, AVX2, BMI2
+TEXT ·selectBitsAddAVX2(SB), NOSPLIT, $0-32
+	// dst += src where the bit is set
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         bits+16(FP), DX
+	MOVQ         $0x8040201008040201, BX
+	VMOVQ        BX, X2
+	VPMOVZXBD    X2, Y2
+	MOVQ         n+24(FP), BX
+	MOVQ         BX, R8
+	ANDQ         $-8, R8
+	LEAQ         -8(BX), R9
+	MOVQ         BX, R10
+	NEGQ         R10
+	ANDQ         $0x07, R10
+	TESTQ        R10, R10
+	JEQ          main_2
+	MOVQ         R9, DI
+	MOVQ         DI, BX
+	SHRQ         $0x03, BX
+	MOVQ         DI, SI
+	ANDQ         $0x07, SI
+	MOVWLZX      (DX)(BX*1), BX
+	SHRXL        SI, BX, BX
+	VMOVD        BX, X0
+	VPBROADCASTB X0, Y0
+	VPAND        Y2, Y0, Y0
+	VPCMPEQD     Y2, Y0, Y0
+	VANDPS       (CX)(DI*4), Y0, Y0
+	VADDPS       (AX)(DI*4), Y0, Y0
+	VMOVAPS      Y0, Y14
+
+main_2:
+	XORQ DI, DI
+
+strip_3:
+	MOVQ         DI, BX
+	SHRQ         $0x03, BX
+	VPBROADCASTB (DX)(BX*1), Y0
+	VPAND        Y2, Y0, Y0
+	VPCMPEQD     Y2, Y0, Y0
+	VANDPS       (CX)(DI*4), Y0, Y0
+	VADDPS       (AX)(DI*4), Y0, Y0
+	VMOVUPS      Y0, (AX)(DI*4)
+	ADDQ         $0x08, DI
+	CMPQ         DI, R8
+	JLT          strip_3
+	TESTQ        R10, R10
+	JEQ          next_4
+	MOVQ         R9, DI
+	VMOVAPS      Y14, Y0
+	VMOVUPS      Y0, (AX)(DI*4)
+
+next_4:
 	VZEROUPPER
 	RET
 
 // func quantizeEvenAVX2(dst *uint8, x *float32, scale *float32, pixels int, channels int, lo float32, hi float32, z int32, reciprocal int) int
-// Requires: AVX, AVX2, POPCNT
+// Requires: AVX, AVX2, BMI2, POPCNT
 TEXT ·quantizeEvenAVX2(SB), NOSPLIT, $0-72
 	// dst = round(clamp(x/scale, lo, hi)) + z, z for NaN; returns how many x are not finite
 	MOVQ         dst+0(FP), AX
@@ -139,45 +349,82 @@ TEXT ·quantizeEvenAVX2(SB), NOSPLIT, $0-72
 	VBROADCASTSS lo+40(FP), Y4
 	VBROADCASTSS hi+44(FP), Y5
 	VBROADCASTSS z+48(FP), Y6
-	MOVL         $0x000000ff, DX
-	VMOVD        DX, X15
+	MOVL         $0x000000ff, BX
+	VMOVD        BX, X15
 	VPBROADCASTD X15, Y15
-	MOVL         $0x4b400000, DX
-	VMOVD        DX, X7
+	MOVL         $0x4b400000, BX
+	VMOVD        BX, X7
 	VPBROADCASTD X7, Y7
-	MOVL         $0x3f800000, DX
-	VMOVD        DX, X8
+	MOVL         $0x3f800000, BX
+	VMOVD        BX, X8
 	VPBROADCASTD X8, Y8
-	MOVL         $0x3f000000, DX
-	VMOVD        DX, X9
+	MOVL         $0x3f000000, BX
+	VMOVD        BX, X9
 	VPBROADCASTD X9, Y9
 	MOVQ         reciprocal+56(FP), DI
 	XORQ         BX, BX
 	MOVQ         pixels+24(FP), R8
 	MOVQ         channels+32(FP), R9
+	MOVQ         R9, R11
+	ANDQ         $-8, R11
+	LEAQ         -8(R9), R12
+	MOVQ         R9, R13
+	NEGQ         R13
+	ANDQ         $0x07, R13
 
 row_1:
-	MOVQ scale+16(FP), DX
-	MOVQ R9, R10
+	TESTQ     R13, R13
+	JEQ       main_2
+	MOVQ      R12, R10
+	VMOVUPS   (CX)(R10*4), Y0
+	VMOVUPS   (DX)(R10*4), Y1
+	VSUBPS    Y0, Y0, Y2
+	VCMPPS    $0x03, Y2, Y2, Y2
+	VMOVMSKPS Y2, SI
+	SHRXL     R13, SI, SI
+	POPCNTL   SI, SI
+	ADDQ      SI, BX
+	TESTQ     DI, DI
+	JEQ       divide_5
+	VDIVPS    Y1, Y8, Y2
+	VMULPS    Y2, Y0, Y0
+	JMP       steps_6
 
-vector_2:
-	VMOVUPS   (CX), Y0
-	VMOVUPS   (DX), Y1
+divide_5:
+	VDIVPS Y1, Y0, Y0
+
+steps_6:
+	VCMPPS    $0x07, Y0, Y0, Y2
+	VMAXPS    Y4, Y0, Y0
+	VMINPS    Y5, Y0, Y0
+	VANDPS    Y2, Y0, Y0
+	VADDPS    Y7, Y0, Y0
+	VSUBPS    Y7, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VPADDD    Y6, Y0, Y0
+	VMOVAPS   Y0, Y14
+
+main_2:
+	XORQ R10, R10
+
+strip_3:
+	VMOVUPS   (CX)(R10*4), Y0
+	VMOVUPS   (DX)(R10*4), Y1
 	VSUBPS    Y0, Y0, Y2
 	VCMPPS    $0x03, Y2, Y2, Y2
 	VMOVMSKPS Y2, SI
 	POPCNTL   SI, SI
 	ADDQ      SI, BX
 	TESTQ     DI, DI
-	JEQ       divide_3
+	JEQ       divide_7
 	VDIVPS    Y1, Y8, Y2
 	VMULPS    Y2, Y0, Y0
-	JMP       steps_4
+	JMP       steps_8
 
-divide_3:
+divide_7:
 	VDIVPS Y1, Y0, Y0
 
-steps_4:
+steps_8:
 	VCMPPS       $0x07, Y0, Y0, Y2
 	VMAXPS       Y4, Y0, Y0
 	VMINPS       Y5, Y0, Y0
@@ -190,20 +437,31 @@ steps_4:
 	VEXTRACTI128 $0x01, Y0, X1
 	VPACKUSDW    X1, X0, X0
 	VPACKUSWB    X0, X0, X0
-	VMOVQ        X0, (AX)
-	ADDQ         $0x08, AX
-	ADDQ         $0x20, CX
-	ADDQ         $0x20, DX
-	SUBQ         $0x08, R10
-	JNE          vector_2
-	DECQ         R8
-	JNE          row_1
+	VMOVQ        X0, (AX)(R10*1)
+	ADDQ         $0x08, R10
+	CMPQ         R10, R11
+	JLT          strip_3
+	TESTQ        R13, R13
+	JEQ          next_4
+	MOVQ         R12, R10
+	VMOVAPS      Y14, Y0
+	VPAND        Y15, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPACKUSDW    X1, X0, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, (AX)(R10*1)
+
+next_4:
+	LEAQ (AX)(R9*1), AX
+	LEAQ (CX)(R9*4), CX
+	DECQ R8
+	JNE  row_1
 	VZEROUPPER
-	MOVQ         BX, ret+64(FP)
+	MOVQ BX, ret+64(FP)
 	RET
 
 // func quantizeUpAVX2(dst *uint8, x *float32, scale *float32, pixels int, channels int, lo float32, hi float32, z int32, reciprocal int) int
-// Requires: AVX, AVX2, POPCNT
+// Requires: AVX, AVX2, BMI2, POPCNT
 TEXT ·quantizeUpAVX2(SB), NOSPLIT, $0-72
 	// dst = round(clamp(x/scale, lo, hi)) + z, z for NaN; returns how many x are not finite
 	MOVQ         dst+0(FP), AX
@@ -212,45 +470,85 @@ TEXT ·quantizeUpAVX2(SB), NOSPLIT, $0-72
 	VBROADCASTSS lo+40(FP), Y4
 	VBROADCASTSS hi+44(FP), Y5
 	VBROADCASTSS z+48(FP), Y6
-	MOVL         $0x000000ff, DX
-	VMOVD        DX, X15
+	MOVL         $0x000000ff, BX
+	VMOVD        BX, X15
 	VPBROADCASTD X15, Y15
-	MOVL         $0x4b400000, DX
-	VMOVD        DX, X7
+	MOVL         $0x4b400000, BX
+	VMOVD        BX, X7
 	VPBROADCASTD X7, Y7
-	MOVL         $0x3f800000, DX
-	VMOVD        DX, X8
+	MOVL         $0x3f800000, BX
+	VMOVD        BX, X8
 	VPBROADCASTD X8, Y8
-	MOVL         $0x3f000000, DX
-	VMOVD        DX, X9
+	MOVL         $0x3f000000, BX
+	VMOVD        BX, X9
 	VPBROADCASTD X9, Y9
 	MOVQ         reciprocal+56(FP), DI
 	XORQ         BX, BX
 	MOVQ         pixels+24(FP), R8
 	MOVQ         channels+32(FP), R9
+	MOVQ         R9, R11
+	ANDQ         $-8, R11
+	LEAQ         -8(R9), R12
+	MOVQ         R9, R13
+	NEGQ         R13
+	ANDQ         $0x07, R13
 
 row_1:
-	MOVQ scale+16(FP), DX
-	MOVQ R9, R10
+	TESTQ     R13, R13
+	JEQ       main_2
+	MOVQ      R12, R10
+	VMOVUPS   (CX)(R10*4), Y0
+	VMOVUPS   (DX)(R10*4), Y1
+	VSUBPS    Y0, Y0, Y2
+	VCMPPS    $0x03, Y2, Y2, Y2
+	VMOVMSKPS Y2, SI
+	SHRXL     R13, SI, SI
+	POPCNTL   SI, SI
+	ADDQ      SI, BX
+	TESTQ     DI, DI
+	JEQ       divide_5
+	VDIVPS    Y1, Y8, Y2
+	VMULPS    Y2, Y0, Y0
+	JMP       steps_6
 
-vector_2:
-	VMOVUPS   (CX), Y0
-	VMOVUPS   (DX), Y1
+divide_5:
+	VDIVPS Y1, Y0, Y0
+
+steps_6:
+	VCMPPS    $0x07, Y0, Y0, Y2
+	VMAXPS    Y4, Y0, Y0
+	VMINPS    Y5, Y0, Y0
+	VANDPS    Y2, Y0, Y0
+	VROUNDPS  $0x01, Y0, Y2
+	VSUBPS    Y2, Y0, Y3
+	VCMPPS    $0x0d, Y9, Y3, Y3
+	VANDPS    Y8, Y3, Y3
+	VADDPS    Y3, Y2, Y0
+	VCVTPS2DQ Y0, Y0
+	VPADDD    Y6, Y0, Y0
+	VMOVAPS   Y0, Y14
+
+main_2:
+	XORQ R10, R10
+
+strip_3:
+	VMOVUPS   (CX)(R10*4), Y0
+	VMOVUPS   (DX)(R10*4), Y1
 	VSUBPS    Y0, Y0, Y2
 	VCMPPS    $0x03, Y2, Y2, Y2
 	VMOVMSKPS Y2, SI
 	POPCNTL   SI, SI
 	ADDQ      SI, BX
 	TESTQ     DI, DI
-	JEQ       divide_3
+	JEQ       divide_7
 	VDIVPS    Y1, Y8, Y2
 	VMULPS    Y2, Y0, Y0
-	JMP       steps_4
+	JMP       steps_8
 
-divide_3:
+divide_7:
 	VDIVPS Y1, Y0, Y0
 
-steps_4:
+steps_8:
 	VCMPPS       $0x07, Y0, Y0, Y2
 	VMAXPS       Y4, Y0, Y0
 	VMINPS       Y5, Y0, Y0
@@ -266,20 +564,31 @@ steps_4:
 	VEXTRACTI128 $0x01, Y0, X1
 	VPACKUSDW    X1, X0, X0
 	VPACKUSWB    X0, X0, X0
-	VMOVQ        X0, (AX)
-	ADDQ         $0x08, AX
-	ADDQ         $0x20, CX
-	ADDQ         $0x20, DX
-	SUBQ         $0x08, R10
-	JNE          vector_2
-	DECQ         R8
-	JNE          row_1
+	VMOVQ        X0, (AX)(R10*1)
+	ADDQ         $0x08, R10
+	CMPQ         R10, R11
+	JLT          strip_3
+	TESTQ        R13, R13
+	JEQ          next_4
+	MOVQ         R12, R10
+	VMOVAPS      Y14, Y0
+	VPAND        Y15, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPACKUSDW    X1, X0, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, (AX)(R10*1)
+
+next_4:
+	LEAQ (AX)(R9*1), AX
+	LEAQ (CX)(R9*4), CX
+	DECQ R8
+	JNE  row_1
 	VZEROUPPER
-	MOVQ         BX, ret+64(FP)
+	MOVQ BX, ret+64(FP)
 	RET
 
 // func quantizeFloorAVX2(dst *uint8, x *float32, scale *float32, pixels int, channels int, lo float32, hi float32, z int32, reciprocal int) int
-// Requires: AVX, AVX2, POPCNT
+// Requires: AVX, AVX2, BMI2, POPCNT
 TEXT ·quantizeFloorAVX2(SB), NOSPLIT, $0-72
 	// dst = round(clamp(x/scale, lo, hi)) + z, z for NaN; returns how many x are not finite
 	MOVQ         dst+0(FP), AX
@@ -288,45 +597,81 @@ TEXT ·quantizeFloorAVX2(SB), NOSPLIT, $0-72
 	VBROADCASTSS lo+40(FP), Y4
 	VBROADCASTSS hi+44(FP), Y5
 	VBROADCASTSS z+48(FP), Y6
-	MOVL         $0x000000ff, DX
-	VMOVD        DX, X15
+	MOVL         $0x000000ff, BX
+	VMOVD        BX, X15
 	VPBROADCASTD X15, Y15
-	MOVL         $0x4b400000, DX
-	VMOVD        DX, X7
+	MOVL         $0x4b400000, BX
+	VMOVD        BX, X7
 	VPBROADCASTD X7, Y7
-	MOVL         $0x3f800000, DX
-	VMOVD        DX, X8
+	MOVL         $0x3f800000, BX
+	VMOVD        BX, X8
 	VPBROADCASTD X8, Y8
-	MOVL         $0x3f000000, DX
-	VMOVD        DX, X9
+	MOVL         $0x3f000000, BX
+	VMOVD        BX, X9
 	VPBROADCASTD X9, Y9
 	MOVQ         reciprocal+56(FP), DI
 	XORQ         BX, BX
 	MOVQ         pixels+24(FP), R8
 	MOVQ         channels+32(FP), R9
+	MOVQ         R9, R11
+	ANDQ         $-8, R11
+	LEAQ         -8(R9), R12
+	MOVQ         R9, R13
+	NEGQ         R13
+	ANDQ         $0x07, R13
 
 row_1:
-	MOVQ scale+16(FP), DX
-	MOVQ R9, R10
+	TESTQ     R13, R13
+	JEQ       main_2
+	MOVQ      R12, R10
+	VMOVUPS   (CX)(R10*4), Y0
+	VMOVUPS   (DX)(R10*4), Y1
+	VSUBPS    Y0, Y0, Y2
+	VCMPPS    $0x03, Y2, Y2, Y2
+	VMOVMSKPS Y2, SI
+	SHRXL     R13, SI, SI
+	POPCNTL   SI, SI
+	ADDQ      SI, BX
+	TESTQ     DI, DI
+	JEQ       divide_5
+	VDIVPS    Y1, Y8, Y2
+	VMULPS    Y2, Y0, Y0
+	JMP       steps_6
 
-vector_2:
-	VMOVUPS   (CX), Y0
-	VMOVUPS   (DX), Y1
+divide_5:
+	VDIVPS Y1, Y0, Y0
+
+steps_6:
+	VCMPPS    $0x07, Y0, Y0, Y2
+	VMAXPS    Y4, Y0, Y0
+	VMINPS    Y5, Y0, Y0
+	VANDPS    Y2, Y0, Y0
+	VROUNDPS  $0x01, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VPADDD    Y6, Y0, Y0
+	VMOVAPS   Y0, Y14
+
+main_2:
+	XORQ R10, R10
+
+strip_3:
+	VMOVUPS   (CX)(R10*4), Y0
+	VMOVUPS   (DX)(R10*4), Y1
 	VSUBPS    Y0, Y0, Y2
 	VCMPPS    $0x03, Y2, Y2, Y2
 	VMOVMSKPS Y2, SI
 	POPCNTL   SI, SI
 	ADDQ      SI, BX
 	TESTQ     DI, DI
-	JEQ       divide_3
+	JEQ       divide_7
 	VDIVPS    Y1, Y8, Y2
 	VMULPS    Y2, Y0, Y0
-	JMP       steps_4
+	JMP       steps_8
 
-divide_3:
+divide_7:
 	VDIVPS Y1, Y0, Y0
 
-steps_4:
+steps_8:
 	VCMPPS       $0x07, Y0, Y0, Y2
 	VMAXPS       Y4, Y0, Y0
 	VMINPS       Y5, Y0, Y0
@@ -338,20 +683,31 @@ steps_4:
 	VEXTRACTI128 $0x01, Y0, X1
 	VPACKUSDW    X1, X0, X0
 	VPACKUSWB    X0, X0, X0
-	VMOVQ        X0, (AX)
-	ADDQ         $0x08, AX
-	ADDQ         $0x20, CX
-	ADDQ         $0x20, DX
-	SUBQ         $0x08, R10
-	JNE          vector_2
-	DECQ         R8
-	JNE          row_1
+	VMOVQ        X0, (AX)(R10*1)
+	ADDQ         $0x08, R10
+	CMPQ         R10, R11
+	JLT          strip_3
+	TESTQ        R13, R13
+	JEQ          next_4
+	MOVQ         R12, R10
+	VMOVAPS      Y14, Y0
+	VPAND        Y15, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPACKUSDW    X1, X0, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, (AX)(R10*1)
+
+next_4:
+	LEAQ (AX)(R9*1), AX
+	LEAQ (CX)(R9*4), CX
+	DECQ R8
+	JNE  row_1
 	VZEROUPPER
-	MOVQ         BX, ret+64(FP)
+	MOVQ BX, ret+64(FP)
 	RET
 
 // func fakeQuantizeEvenAVX2(dst *float32, x *float32, scale *float32, pixels int, channels int, lo float32, hi float32, half float32, reciprocal int) int
-// Requires: AVX, AVX2, POPCNT
+// Requires: AVX, AVX2, BMI2, POPCNT
 TEXT ·fakeQuantizeEvenAVX2(SB), NOSPLIT, $0-72
 	// dst = (round(clamp(x/scale, lo, hi)) + half)·scale, 0 for NaN; returns how many x are not finite
 	MOVQ         dst+0(FP), AX
@@ -360,42 +716,48 @@ TEXT ·fakeQuantizeEvenAVX2(SB), NOSPLIT, $0-72
 	VBROADCASTSS lo+40(FP), Y4
 	VBROADCASTSS hi+44(FP), Y5
 	VBROADCASTSS half+48(FP), Y6
-	MOVL         $0x4b400000, DX
-	VMOVD        DX, X7
+	MOVL         $0x4b400000, BX
+	VMOVD        BX, X7
 	VPBROADCASTD X7, Y7
-	MOVL         $0x3f800000, DX
-	VMOVD        DX, X8
+	MOVL         $0x3f800000, BX
+	VMOVD        BX, X8
 	VPBROADCASTD X8, Y8
-	MOVL         $0x3f000000, DX
-	VMOVD        DX, X9
+	MOVL         $0x3f000000, BX
+	VMOVD        BX, X9
 	VPBROADCASTD X9, Y9
 	MOVQ         reciprocal+56(FP), DI
 	XORQ         BX, BX
 	MOVQ         pixels+24(FP), R8
 	MOVQ         channels+32(FP), R9
+	MOVQ         R9, R11
+	ANDQ         $-8, R11
+	LEAQ         -8(R9), R12
+	MOVQ         R9, R13
+	NEGQ         R13
+	ANDQ         $0x07, R13
 
 row_1:
-	MOVQ scale+16(FP), DX
-	MOVQ R9, R10
-
-vector_2:
-	VMOVUPS   (CX), Y0
-	VMOVUPS   (DX), Y1
+	TESTQ     R13, R13
+	JEQ       main_2
+	MOVQ      R12, R10
+	VMOVUPS   (CX)(R10*4), Y0
+	VMOVUPS   (DX)(R10*4), Y1
 	VSUBPS    Y0, Y0, Y2
 	VCMPPS    $0x03, Y2, Y2, Y2
 	VMOVMSKPS Y2, SI
+	SHRXL     R13, SI, SI
 	POPCNTL   SI, SI
 	ADDQ      SI, BX
 	TESTQ     DI, DI
-	JEQ       divide_3
+	JEQ       divide_5
 	VDIVPS    Y1, Y8, Y2
 	VMULPS    Y2, Y0, Y0
-	JMP       steps_4
+	JMP       steps_6
 
-divide_3:
+divide_5:
 	VDIVPS Y1, Y0, Y0
 
-steps_4:
+steps_6:
 	VCMPPS  $0x07, Y0, Y0, Y2
 	VMAXPS  Y4, Y0, Y0
 	VMINPS  Y5, Y0, Y0
@@ -404,20 +766,58 @@ steps_4:
 	VSUBPS  Y7, Y0, Y0
 	VADDPS  Y6, Y0, Y0
 	VMULPS  Y1, Y0, Y0
-	VMOVUPS Y0, (AX)
-	ADDQ    $0x20, AX
-	ADDQ    $0x20, CX
-	ADDQ    $0x20, DX
-	SUBQ    $0x08, R10
-	JNE     vector_2
-	DECQ    R8
-	JNE     row_1
+	VMOVAPS Y0, Y14
+
+main_2:
+	XORQ R10, R10
+
+strip_3:
+	VMOVUPS   (CX)(R10*4), Y0
+	VMOVUPS   (DX)(R10*4), Y1
+	VSUBPS    Y0, Y0, Y2
+	VCMPPS    $0x03, Y2, Y2, Y2
+	VMOVMSKPS Y2, SI
+	POPCNTL   SI, SI
+	ADDQ      SI, BX
+	TESTQ     DI, DI
+	JEQ       divide_7
+	VDIVPS    Y1, Y8, Y2
+	VMULPS    Y2, Y0, Y0
+	JMP       steps_8
+
+divide_7:
+	VDIVPS Y1, Y0, Y0
+
+steps_8:
+	VCMPPS  $0x07, Y0, Y0, Y2
+	VMAXPS  Y4, Y0, Y0
+	VMINPS  Y5, Y0, Y0
+	VANDPS  Y2, Y0, Y0
+	VADDPS  Y7, Y0, Y0
+	VSUBPS  Y7, Y0, Y0
+	VADDPS  Y6, Y0, Y0
+	VMULPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)(R10*4)
+	ADDQ    $0x08, R10
+	CMPQ    R10, R11
+	JLT     strip_3
+	TESTQ   R13, R13
+	JEQ     next_4
+	MOVQ    R12, R10
+	VMOVAPS Y14, Y0
+	VMOVUPS Y0, (AX)(R10*4)
+
+next_4:
+	LEAQ (AX)(R9*4), AX
+	LEAQ (CX)(R9*4), CX
+	DECQ R8
+	JNE  row_1
 	VZEROUPPER
-	MOVQ    BX, ret+64(FP)
+	MOVQ BX, ret+64(FP)
 	RET
 
 // func fakeQuantizeUpAVX2(dst *float32, x *float32, scale *float32, pixels int, channels int, lo float32, hi float32, half float32, reciprocal int) int
-// Requires: AVX, AVX2, POPCNT
+// Requires: AVX, AVX2, BMI2, POPCNT
 TEXT ·fakeQuantizeUpAVX2(SB), NOSPLIT, $0-72
 	// dst = (round(clamp(x/scale, lo, hi)) + half)·scale, 0 for NaN; returns how many x are not finite
 	MOVQ         dst+0(FP), AX
@@ -426,42 +826,48 @@ TEXT ·fakeQuantizeUpAVX2(SB), NOSPLIT, $0-72
 	VBROADCASTSS lo+40(FP), Y4
 	VBROADCASTSS hi+44(FP), Y5
 	VBROADCASTSS half+48(FP), Y6
-	MOVL         $0x4b400000, DX
-	VMOVD        DX, X7
+	MOVL         $0x4b400000, BX
+	VMOVD        BX, X7
 	VPBROADCASTD X7, Y7
-	MOVL         $0x3f800000, DX
-	VMOVD        DX, X8
+	MOVL         $0x3f800000, BX
+	VMOVD        BX, X8
 	VPBROADCASTD X8, Y8
-	MOVL         $0x3f000000, DX
-	VMOVD        DX, X9
+	MOVL         $0x3f000000, BX
+	VMOVD        BX, X9
 	VPBROADCASTD X9, Y9
 	MOVQ         reciprocal+56(FP), DI
 	XORQ         BX, BX
 	MOVQ         pixels+24(FP), R8
 	MOVQ         channels+32(FP), R9
+	MOVQ         R9, R11
+	ANDQ         $-8, R11
+	LEAQ         -8(R9), R12
+	MOVQ         R9, R13
+	NEGQ         R13
+	ANDQ         $0x07, R13
 
 row_1:
-	MOVQ scale+16(FP), DX
-	MOVQ R9, R10
-
-vector_2:
-	VMOVUPS   (CX), Y0
-	VMOVUPS   (DX), Y1
+	TESTQ     R13, R13
+	JEQ       main_2
+	MOVQ      R12, R10
+	VMOVUPS   (CX)(R10*4), Y0
+	VMOVUPS   (DX)(R10*4), Y1
 	VSUBPS    Y0, Y0, Y2
 	VCMPPS    $0x03, Y2, Y2, Y2
 	VMOVMSKPS Y2, SI
+	SHRXL     R13, SI, SI
 	POPCNTL   SI, SI
 	ADDQ      SI, BX
 	TESTQ     DI, DI
-	JEQ       divide_3
+	JEQ       divide_5
 	VDIVPS    Y1, Y8, Y2
 	VMULPS    Y2, Y0, Y0
-	JMP       steps_4
+	JMP       steps_6
 
-divide_3:
+divide_5:
 	VDIVPS Y1, Y0, Y0
 
-steps_4:
+steps_6:
 	VCMPPS   $0x07, Y0, Y0, Y2
 	VMAXPS   Y4, Y0, Y0
 	VMINPS   Y5, Y0, Y0
@@ -473,20 +879,61 @@ steps_4:
 	VADDPS   Y3, Y2, Y0
 	VADDPS   Y6, Y0, Y0
 	VMULPS   Y1, Y0, Y0
-	VMOVUPS  Y0, (AX)
-	ADDQ     $0x20, AX
-	ADDQ     $0x20, CX
-	ADDQ     $0x20, DX
-	SUBQ     $0x08, R10
-	JNE      vector_2
-	DECQ     R8
-	JNE      row_1
+	VMOVAPS  Y0, Y14
+
+main_2:
+	XORQ R10, R10
+
+strip_3:
+	VMOVUPS   (CX)(R10*4), Y0
+	VMOVUPS   (DX)(R10*4), Y1
+	VSUBPS    Y0, Y0, Y2
+	VCMPPS    $0x03, Y2, Y2, Y2
+	VMOVMSKPS Y2, SI
+	POPCNTL   SI, SI
+	ADDQ      SI, BX
+	TESTQ     DI, DI
+	JEQ       divide_7
+	VDIVPS    Y1, Y8, Y2
+	VMULPS    Y2, Y0, Y0
+	JMP       steps_8
+
+divide_7:
+	VDIVPS Y1, Y0, Y0
+
+steps_8:
+	VCMPPS   $0x07, Y0, Y0, Y2
+	VMAXPS   Y4, Y0, Y0
+	VMINPS   Y5, Y0, Y0
+	VANDPS   Y2, Y0, Y0
+	VROUNDPS $0x01, Y0, Y2
+	VSUBPS   Y2, Y0, Y3
+	VCMPPS   $0x0d, Y9, Y3, Y3
+	VANDPS   Y8, Y3, Y3
+	VADDPS   Y3, Y2, Y0
+	VADDPS   Y6, Y0, Y0
+	VMULPS   Y1, Y0, Y0
+	VMOVUPS  Y0, (AX)(R10*4)
+	ADDQ     $0x08, R10
+	CMPQ     R10, R11
+	JLT      strip_3
+	TESTQ    R13, R13
+	JEQ      next_4
+	MOVQ     R12, R10
+	VMOVAPS  Y14, Y0
+	VMOVUPS  Y0, (AX)(R10*4)
+
+next_4:
+	LEAQ (AX)(R9*4), AX
+	LEAQ (CX)(R9*4), CX
+	DECQ R8
+	JNE  row_1
 	VZEROUPPER
-	MOVQ     BX, ret+64(FP)
+	MOVQ BX, ret+64(FP)
 	RET
 
 // func fakeQuantizeFloorAVX2(dst *float32, x *float32, scale *float32, pixels int, channels int, lo float32, hi float32, half float32, reciprocal int) int
-// Requires: AVX, AVX2, POPCNT
+// Requires: AVX, AVX2, BMI2, POPCNT
 TEXT ·fakeQuantizeFloorAVX2(SB), NOSPLIT, $0-72
 	// dst = (round(clamp(x/scale, lo, hi)) + half)·scale, 0 for NaN; returns how many x are not finite
 	MOVQ         dst+0(FP), AX
@@ -495,42 +942,48 @@ TEXT ·fakeQuantizeFloorAVX2(SB), NOSPLIT, $0-72
 	VBROADCASTSS lo+40(FP), Y4
 	VBROADCASTSS hi+44(FP), Y5
 	VBROADCASTSS half+48(FP), Y6
-	MOVL         $0x4b400000, DX
-	VMOVD        DX, X7
+	MOVL         $0x4b400000, BX
+	VMOVD        BX, X7
 	VPBROADCASTD X7, Y7
-	MOVL         $0x3f800000, DX
-	VMOVD        DX, X8
+	MOVL         $0x3f800000, BX
+	VMOVD        BX, X8
 	VPBROADCASTD X8, Y8
-	MOVL         $0x3f000000, DX
-	VMOVD        DX, X9
+	MOVL         $0x3f000000, BX
+	VMOVD        BX, X9
 	VPBROADCASTD X9, Y9
 	MOVQ         reciprocal+56(FP), DI
 	XORQ         BX, BX
 	MOVQ         pixels+24(FP), R8
 	MOVQ         channels+32(FP), R9
+	MOVQ         R9, R11
+	ANDQ         $-8, R11
+	LEAQ         -8(R9), R12
+	MOVQ         R9, R13
+	NEGQ         R13
+	ANDQ         $0x07, R13
 
 row_1:
-	MOVQ scale+16(FP), DX
-	MOVQ R9, R10
-
-vector_2:
-	VMOVUPS   (CX), Y0
-	VMOVUPS   (DX), Y1
+	TESTQ     R13, R13
+	JEQ       main_2
+	MOVQ      R12, R10
+	VMOVUPS   (CX)(R10*4), Y0
+	VMOVUPS   (DX)(R10*4), Y1
 	VSUBPS    Y0, Y0, Y2
 	VCMPPS    $0x03, Y2, Y2, Y2
 	VMOVMSKPS Y2, SI
+	SHRXL     R13, SI, SI
 	POPCNTL   SI, SI
 	ADDQ      SI, BX
 	TESTQ     DI, DI
-	JEQ       divide_3
+	JEQ       divide_5
 	VDIVPS    Y1, Y8, Y2
 	VMULPS    Y2, Y0, Y0
-	JMP       steps_4
+	JMP       steps_6
 
-divide_3:
+divide_5:
 	VDIVPS Y1, Y0, Y0
 
-steps_4:
+steps_6:
 	VCMPPS   $0x07, Y0, Y0, Y2
 	VMAXPS   Y4, Y0, Y0
 	VMINPS   Y5, Y0, Y0
@@ -538,16 +991,53 @@ steps_4:
 	VROUNDPS $0x01, Y0, Y0
 	VADDPS   Y6, Y0, Y0
 	VMULPS   Y1, Y0, Y0
-	VMOVUPS  Y0, (AX)
-	ADDQ     $0x20, AX
-	ADDQ     $0x20, CX
-	ADDQ     $0x20, DX
-	SUBQ     $0x08, R10
-	JNE      vector_2
-	DECQ     R8
-	JNE      row_1
+	VMOVAPS  Y0, Y14
+
+main_2:
+	XORQ R10, R10
+
+strip_3:
+	VMOVUPS   (CX)(R10*4), Y0
+	VMOVUPS   (DX)(R10*4), Y1
+	VSUBPS    Y0, Y0, Y2
+	VCMPPS    $0x03, Y2, Y2, Y2
+	VMOVMSKPS Y2, SI
+	POPCNTL   SI, SI
+	ADDQ      SI, BX
+	TESTQ     DI, DI
+	JEQ       divide_7
+	VDIVPS    Y1, Y8, Y2
+	VMULPS    Y2, Y0, Y0
+	JMP       steps_8
+
+divide_7:
+	VDIVPS Y1, Y0, Y0
+
+steps_8:
+	VCMPPS   $0x07, Y0, Y0, Y2
+	VMAXPS   Y4, Y0, Y0
+	VMINPS   Y5, Y0, Y0
+	VANDPS   Y2, Y0, Y0
+	VROUNDPS $0x01, Y0, Y0
+	VADDPS   Y6, Y0, Y0
+	VMULPS   Y1, Y0, Y0
+	VMOVUPS  Y0, (AX)(R10*4)
+	ADDQ     $0x08, R10
+	CMPQ     R10, R11
+	JLT      strip_3
+	TESTQ    R13, R13
+	JEQ      next_4
+	MOVQ     R12, R10
+	VMOVAPS  Y14, Y0
+	VMOVUPS  Y0, (AX)(R10*4)
+
+next_4:
+	LEAQ (AX)(R9*4), AX
+	LEAQ (CX)(R9*4), CX
+	DECQ R8
+	JNE  row_1
 	VZEROUPPER
-	MOVQ     BX, ret+64(FP)
+	MOVQ BX, ret+64(FP)
 	RET
 
 // func dequantizeAVX2(dst *float32, codes *uint8, n int, z int32, s float32)
@@ -559,17 +1049,40 @@ TEXT ·dequantizeAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS z+24(FP), Y1
 	VBROADCASTSS s+28(FP), Y2
 	MOVQ         n+16(FP), DX
+	MOVQ         DX, BX
+	ANDQ         $-8, BX
+	LEAQ         -8(DX), SI
+	MOVQ         DX, DI
+	NEGQ         DI
+	ANDQ         $0x07, DI
+	TESTQ        DI, DI
+	JEQ          main_2
+	MOVQ         SI, DX
+	VPMOVZXBD    (CX)(DX*1), Y0
+	VPSUBD       Y1, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VMOVAPS      Y0, Y14
 
-vector_2:
-	VPMOVZXBD (CX), Y0
+main_2:
+	XORQ DX, DX
+
+strip_3:
+	VPMOVZXBD (CX)(DX*1), Y0
 	VPSUBD    Y1, Y0, Y0
 	VCVTDQ2PS Y0, Y0
 	VMULPS    Y2, Y0, Y0
-	VMOVUPS   Y0, (AX)
-	ADDQ      $0x20, AX
-	ADDQ      $0x08, CX
-	SUBQ      $0x08, DX
-	JNE       vector_2
+	VMOVUPS   Y0, (AX)(DX*4)
+	ADDQ      $0x08, DX
+	CMPQ      DX, BX
+	JLT       strip_3
+	TESTQ     DI, DI
+	JEQ       next_4
+	MOVQ      SI, DX
+	VMOVAPS   Y14, Y0
+	VMOVUPS   Y0, (AX)(DX*4)
+
+next_4:
 	VZEROUPPER
 	RET
 
@@ -582,16 +1095,39 @@ TEXT ·dequantizeSignedAVX2(SB), NOSPLIT, $0-32
 	VBROADCASTSS z+24(FP), Y1
 	VBROADCASTSS s+28(FP), Y2
 	MOVQ         n+16(FP), DX
+	MOVQ         DX, BX
+	ANDQ         $-8, BX
+	LEAQ         -8(DX), SI
+	MOVQ         DX, DI
+	NEGQ         DI
+	ANDQ         $0x07, DI
+	TESTQ        DI, DI
+	JEQ          main_2
+	MOVQ         SI, DX
+	VPMOVSXBD    (CX)(DX*1), Y0
+	VPSUBD       Y1, Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VMOVAPS      Y0, Y14
 
-vector_2:
-	VPMOVSXBD (CX), Y0
+main_2:
+	XORQ DX, DX
+
+strip_3:
+	VPMOVSXBD (CX)(DX*1), Y0
 	VPSUBD    Y1, Y0, Y0
 	VCVTDQ2PS Y0, Y0
 	VMULPS    Y2, Y0, Y0
-	VMOVUPS   Y0, (AX)
-	ADDQ      $0x20, AX
-	ADDQ      $0x08, CX
-	SUBQ      $0x08, DX
-	JNE       vector_2
+	VMOVUPS   Y0, (AX)(DX*4)
+	ADDQ      $0x08, DX
+	CMPQ      DX, BX
+	JLT       strip_3
+	TESTQ     DI, DI
+	JEQ       next_4
+	MOVQ      SI, DX
+	VMOVAPS   Y14, Y0
+	VMOVUPS   Y0, (AX)(DX*4)
+
+next_4:
 	VZEROUPPER
 	RET

@@ -8,41 +8,80 @@
 // Requires: AVX
 TEXT ·mulAddGridAVX2(SB), NOSPLIT, $0-80
 	// d += x·w over the grid
-	MOVQ d+0(FP), AX
-	MOVQ x+8(FP), CX
-	MOVQ w+16(FP), DX
-	MOVQ channels+24(FP), BX
-	MOVQ BX, R11
-
-vector_2:
-	VMOVUPS (AX), Y4
-	MOVQ    CX, BX
-	MOVQ    DX, SI
+	MOVQ    d+0(FP), AX
+	MOVQ    x+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    channels+24(FP), BX
+	MOVQ    BX, R12
+	ANDQ    $-8, R12
+	LEAQ    -8(BX), R13
+	MOVQ    BX, R14
+	NEGQ    R14
+	ANDQ    $0x07, R14
+	TESTQ   R14, R14
+	JEQ     main_2
+	MOVQ    R13, R11
+	VMOVUPS (AX)(R11*4), Y0
+	LEAQ    (CX)(R11*4), BX
+	LEAQ    (DX)(R11*4), SI
 	MOVQ    rows+32(FP), R9
 
-row:
+row_5:
 	MOVQ BX, DI
 	MOVQ SI, R8
 	MOVQ columns+40(FP), R10
 
-column:
-	VMOVUPS (DI), Y0
-	VMULPS  (R8), Y0, Y0
-	VADDPS  Y0, Y4, Y4
+column_6:
+	VMOVUPS (DI), Y1
+	VMULPS  (R8), Y1, Y1
+	VADDPS  Y1, Y0, Y0
 	ADDQ    xColumn+56(FP), DI
 	ADDQ    wColumn+72(FP), R8
 	DECQ    R10
-	JNE     column
+	JNE     column_6
 	ADDQ    xRow+48(FP), BX
 	ADDQ    wRow+64(FP), SI
 	DECQ    R9
-	JNE     row
-	VMOVUPS Y4, (AX)
-	ADDQ    $0x20, AX
-	ADDQ    $0x20, CX
-	ADDQ    $0x20, DX
-	SUBQ    $0x08, R11
-	JNE     vector_2
+	JNE     row_5
+	VMOVAPS Y0, Y14
+
+main_2:
+	XORQ R11, R11
+
+strip_3:
+	VMOVUPS (AX)(R11*4), Y0
+	LEAQ    (CX)(R11*4), BX
+	LEAQ    (DX)(R11*4), SI
+	MOVQ    rows+32(FP), R9
+
+row_7:
+	MOVQ BX, DI
+	MOVQ SI, R8
+	MOVQ columns+40(FP), R10
+
+column_8:
+	VMOVUPS (DI), Y1
+	VMULPS  (R8), Y1, Y1
+	VADDPS  Y1, Y0, Y0
+	ADDQ    xColumn+56(FP), DI
+	ADDQ    wColumn+72(FP), R8
+	DECQ    R10
+	JNE     column_8
+	ADDQ    xRow+48(FP), BX
+	ADDQ    wRow+64(FP), SI
+	DECQ    R9
+	JNE     row_7
+	VMOVUPS Y0, (AX)(R11*4)
+	ADDQ    $0x08, R11
+	CMPQ    R11, R12
+	JLT     strip_3
+	TESTQ   R14, R14
+	JEQ     next_4
+	MOVQ    R13, R11
+	VMOVAPS Y14, Y0
+	VMOVUPS Y0, (AX)(R11*4)
+
+next_4:
 	VZEROUPPER
 	RET
 
@@ -55,40 +94,82 @@ TEXT ·mulAddGridCodesAVX2(SB), NOSPLIT, $0-84
 	MOVQ         x+8(FP), CX
 	MOVQ         w+16(FP), DX
 	MOVQ         channels+24(FP), BX
-	MOVQ         BX, R11
+	MOVQ         BX, R12
+	ANDQ         $-8, R12
+	LEAQ         -8(BX), R13
+	MOVQ         BX, R14
+	NEGQ         R14
+	ANDQ         $0x07, R14
+	TESTQ        R14, R14
+	JEQ          main_2
+	MOVQ         R13, R11
+	VMOVUPS      (AX)(R11*4), Y0
+	LEAQ         (CX)(R11*1), BX
+	LEAQ         (DX)(R11*1), SI
+	MOVQ         rows+32(FP), R9
 
-vector_2:
-	VMOVUPS (AX), Y4
-	MOVQ    CX, BX
-	MOVQ    DX, SI
-	MOVQ    rows+32(FP), R9
-
-row:
+row_5:
 	MOVQ BX, DI
 	MOVQ SI, R8
 	MOVQ columns+40(FP), R10
 
-column:
-	VMOVQ     (DI), X0
-	VPXOR     X7, X0, X0
-	VPMOVZXBD X0, Y0
-	VPMOVSXBD (R8), Y1
-	VPMULLD   Y1, Y0, Y0
-	VPADDD    Y0, Y4, Y4
+column_6:
+	VMOVQ     (DI), X1
+	VPXOR     X7, X1, X1
+	VPMOVZXBD X1, Y1
+	VPMOVSXBD (R8), Y2
+	VPMULLD   Y2, Y1, Y1
+	VPADDD    Y1, Y0, Y0
 	ADDQ      xColumn+56(FP), DI
 	ADDQ      wColumn+72(FP), R8
 	DECQ      R10
-	JNE       column
+	JNE       column_6
 	ADDQ      xRow+48(FP), BX
 	ADDQ      wRow+64(FP), SI
 	DECQ      R9
-	JNE       row
-	VMOVUPS   Y4, (AX)
-	ADDQ      $0x20, AX
-	ADDQ      $0x08, CX
-	ADDQ      $0x08, DX
-	SUBQ      $0x08, R11
-	JNE       vector_2
+	JNE       row_5
+	VMOVAPS   Y0, Y14
+
+main_2:
+	XORQ R11, R11
+
+strip_3:
+	VMOVUPS (AX)(R11*4), Y0
+	LEAQ    (CX)(R11*1), BX
+	LEAQ    (DX)(R11*1), SI
+	MOVQ    rows+32(FP), R9
+
+row_7:
+	MOVQ BX, DI
+	MOVQ SI, R8
+	MOVQ columns+40(FP), R10
+
+column_8:
+	VMOVQ     (DI), X1
+	VPXOR     X7, X1, X1
+	VPMOVZXBD X1, Y1
+	VPMOVSXBD (R8), Y2
+	VPMULLD   Y2, Y1, Y1
+	VPADDD    Y1, Y0, Y0
+	ADDQ      xColumn+56(FP), DI
+	ADDQ      wColumn+72(FP), R8
+	DECQ      R10
+	JNE       column_8
+	ADDQ      xRow+48(FP), BX
+	ADDQ      wRow+64(FP), SI
+	DECQ      R9
+	JNE       row_7
+	VMOVUPS   Y0, (AX)(R11*4)
+	ADDQ      $0x08, R11
+	CMPQ      R11, R12
+	JLT       strip_3
+	TESTQ     R14, R14
+	JEQ       next_4
+	MOVQ      R13, R11
+	VMOVAPS   Y14, Y0
+	VMOVUPS   Y0, (AX)(R11*4)
+
+next_4:
 	VZEROUPPER
 	RET
 
@@ -158,64 +239,5 @@ pixel:
 	VMOVDQU   Y0, (AX)
 	VMOVDQU   Y1, (CX)
 	VMOVDQU   Y2, (DX)
-	VZEROUPPER
-	RET
-
-// func selectBitsAVX2(dst *float32, src *float32, bits *uint8, n int)
-// Requires: AVX, AVX2
-TEXT ·selectBitsAVX2(SB), NOSPLIT, $0-32
-	// dst = src where the bit is set, else 0
-	MOVQ      dst+0(FP), AX
-	MOVQ      src+8(FP), CX
-	MOVQ      bits+16(FP), DX
-	MOVQ      $0x8040201008040201, BX
-	VMOVQ     BX, X2
-	VPMOVZXBD X2, Y2
-	MOVQ      n+24(FP), BX
-	MOVQ      BX, SI
-
-vector_2:
-	MOVBLZX      (DX), BX
-	INCQ         DX
-	VMOVD        BX, X0
-	VPBROADCASTD X0, Y0
-	VPAND        Y2, Y0, Y0
-	VPCMPEQD     Y2, Y0, Y0
-	VANDPS       (CX), Y0, Y0
-	VMOVUPS      Y0, (AX)
-	ADDQ         $0x20, AX
-	ADDQ         $0x20, CX
-	SUBQ         $0x08, SI
-	JNE          vector_2
-	VZEROUPPER
-	RET
-
-// func selectBitsAddAVX2(dst *float32, src *float32, bits *uint8, n int)
-// Requires: AVX, AVX2
-TEXT ·selectBitsAddAVX2(SB), NOSPLIT, $0-32
-	// dst += src where the bit is set
-	MOVQ      dst+0(FP), AX
-	MOVQ      src+8(FP), CX
-	MOVQ      bits+16(FP), DX
-	MOVQ      $0x8040201008040201, BX
-	VMOVQ     BX, X2
-	VPMOVZXBD X2, Y2
-	MOVQ      n+24(FP), BX
-	MOVQ      BX, SI
-
-vector_2:
-	MOVBLZX      (DX), BX
-	INCQ         DX
-	VMOVD        BX, X0
-	VPBROADCASTD X0, Y0
-	VPAND        Y2, Y0, Y0
-	VPCMPEQD     Y2, Y0, Y0
-	VANDPS       (CX), Y0, Y0
-	VADDPS       (AX), Y0, Y0
-	VMOVUPS      Y0, (AX)
-	ADDQ         $0x20, AX
-	ADDQ         $0x20, CX
-	SUBQ         $0x08, SI
-	JNE          vector_2
 	VZEROUPPER
 	RET

@@ -25,6 +25,7 @@ type pointer struct {
 	name   string
 	size   int // bytes per element
 	rewind bool
+	index  reg.Register // elements from reg on, in the loops of strips; nil elsewhere
 }
 
 func newRowKernel(c *build.Context, name, signature, doc string) *rowKernel {
@@ -124,4 +125,10 @@ func (k *rowKernel) rows(count, n reg.Register, body func(mask reg.Register, lan
 	k.VZEROUPPER()
 }
 
-func at(p *pointer) Mem { return Mem{Base: p.reg} }
+// at returns the current elements of a pointer.
+func at(p *pointer) Mem {
+	if p.index == nil {
+		return Mem{Base: p.reg}
+	}
+	return Mem{Base: p.reg, Index: p.index, Scale: uint8(p.size)}
+}

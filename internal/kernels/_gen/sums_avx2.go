@@ -3,9 +3,10 @@ package main
 import (
 	"github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
 )
 
-// sums8 writes the AVX2 forms of depthwise and moments, for multiples of eight or four channels.
+// sums8 writes the AVX2 forms of depthwise and moments.
 func sums8(c *build.Context) {
 	for _, codes := range []bool{false, true} {
 		var k *rowKernel
@@ -19,38 +20,38 @@ func sums8(c *build.Context) {
 		}
 		d, x, w := k.walk("d", 4), k.walk("x", size), k.walk("w", size)
 		xRow, wRow, px, pw, rows, columns := k.GP64(), k.GP64(), k.GP64(), k.GP64(), k.GP64(), k.GP64()
-		k.rows8(nil, k.load("channels"), func() {
-			k.VMOVUPS(at(d), ymm(4))
-			k.MOVQ(x.reg, xRow)
-			k.MOVQ(w.reg, wRow)
+		k.strips(8, nil, k.load("channels"), func(reg.Register) {
+			row, column := k.label("row"), k.label("column")
+			k.VMOVUPS(at(d), ymm(0))
+			k.LEAQ(at(x), xRow)
+			k.LEAQ(at(w), wRow)
 			k.MOVQ(k.param("rows"), rows)
-			k.Label("row")
+			k.Label(row)
 			k.MOVQ(xRow, px)
 			k.MOVQ(wRow, pw)
 			k.MOVQ(k.param("columns"), columns)
-			k.Label("column")
+			k.Label(column)
 			if codes {
-				k.VMOVQ(Mem{Base: px}, xmm(0))
-				k.VPXOR(xmm(7), xmm(0), xmm(0))
-				k.VPMOVZXBD(xmm(0), ymm(0))
-				k.VPMOVSXBD(Mem{Base: pw}, ymm(1))
-				k.VPMULLD(ymm(1), ymm(0), ymm(0))
-				k.VPADDD(ymm(0), ymm(4), ymm(4))
+				k.VMOVQ(Mem{Base: px}, xmm(1))
+				k.VPXOR(xmm(7), xmm(1), xmm(1))
+				k.VPMOVZXBD(xmm(1), ymm(1))
+				k.VPMOVSXBD(Mem{Base: pw}, ymm(2))
+				k.VPMULLD(ymm(2), ymm(1), ymm(1))
+				k.VPADDD(ymm(1), ymm(0), ymm(0))
 			} else {
-				k.VMOVUPS(Mem{Base: px}, ymm(0))
-				k.VMULPS(Mem{Base: pw}, ymm(0), ymm(0))
-				k.VADDPS(ymm(0), ymm(4), ymm(4))
+				k.VMOVUPS(Mem{Base: px}, ymm(1))
+				k.VMULPS(Mem{Base: pw}, ymm(1), ymm(1))
+				k.VADDPS(ymm(1), ymm(0), ymm(0))
 			}
 			k.ADDQ(k.param("xColumn"), px)
 			k.ADDQ(k.param("wColumn"), pw)
 			k.DECQ(columns)
-			k.JNE(LabelRef("column"))
+			k.JNE(LabelRef(column))
 			k.ADDQ(k.param("xRow"), xRow)
 			k.ADDQ(k.param("wRow"), wRow)
 			k.DECQ(rows)
-			k.JNE(LabelRef("row"))
-			k.VMOVUPS(ymm(4), at(d))
-		})
+			k.JNE(LabelRef(row))
+		}, func() { k.VMOVUPS(ymm(0), at(d)) })
 		k.RET()
 	}
 
@@ -105,31 +106,4 @@ func sums8(c *build.Context) {
 	k.VMOVDQU(ymm(2), Mem{Base: high})
 	k.VZEROUPPER()
 	k.RET()
-
-	for _, add := range []bool{false, true} {
-		name, doc := "selectBitsAVX2", "dst = src where the bit is set, else 0"
-		if add {
-			name, doc = "selectBitsAddAVX2", "dst += src where the bit is set"
-		}
-		k := newRowKernel(c, name, "func(dst, src *float32, bits *uint8, n int)", doc)
-		dst, src := k.walk("dst", 4), k.walk("src", 4)
-		bits, each, some := k.load("bits"), k.GP64(), k.GP32()
-		k.MOVQ(U64(0x8040201008040201), each) // Y2: bit i of element i
-		k.VMOVQ(each, xmm(2))
-		k.VPMOVZXBD(xmm(2), ymm(2))
-		k.rows8(nil, k.load("n"), func() {
-			k.MOVBLZX(Mem{Base: bits}, some)
-			k.INCQ(bits)
-			k.VMOVD(some, xmm(0))
-			k.VPBROADCASTD(xmm(0), ymm(0))
-			k.VPAND(ymm(2), ymm(0), ymm(0))
-			k.VPCMPEQD(ymm(2), ymm(0), ymm(0))
-			k.VANDPS(at(src), ymm(0), ymm(0))
-			if add {
-				k.VADDPS(at(dst), ymm(0), ymm(0))
-			}
-			k.VMOVUPS(ymm(0), at(dst))
-		})
-		k.RET()
-	}
 }

@@ -6,119 +6,6 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// rows8 is rows for AVX2: eight elements at a time, of which n is a positive multiple.
-func (k *rowKernel) rows8(count, n reg.Register, body func()) {
-	left := k.GP64()
-	next, inner := k.label("row"), k.label("vector")
-	if count != nil {
-		k.Label(next)
-		for _, p := range k.pointers {
-			if p.rewind {
-				k.Load(k.Param(p.name), p.reg)
-			}
-		}
-	}
-	k.MOVQ(n, left)
-	k.Label(inner)
-	body()
-	for _, p := range k.pointers {
-		k.ADDQ(Imm(uint64(8*p.size)), p.reg)
-	}
-	k.SUBQ(Imm(8), left)
-	k.JNE(LabelRef(inner))
-	if count != nil {
-		k.DECQ(count)
-		k.JNE(LabelRef(next))
-	}
-	k.VZEROUPPER()
-}
-
-// constant8 fills a vector with a 32-bit constant.
-func (k *rowKernel) constant8(bits uint32, y int) {
-	r := k.GP32()
-	k.MOVL(U32(bits), r)
-	k.VMOVD(r, xmm(y))
-	k.VPBROADCASTD(xmm(y), ymm(y))
-}
-
-// storeBytes stores the low bytes of the eight elements of Y0 at p. Y15 holds 255 in each
-// element; Y1 is scratch.
-func (k *rowKernel) storeBytes(p *pointer) {
-	k.VPAND(ymm(15), ymm(0), ymm(0))
-	k.VEXTRACTI128(Imm(1), ymm(0), xmm(1))
-	k.VPACKUSDW(xmm(1), xmm(0), xmm(0))
-	k.VPACKUSWB(xmm(0), xmm(0), xmm(0))
-	k.VMOVQ(xmm(0), at(p))
-}
-
-// elementwise8 writes the AVX2 forms of elementwise.
-func elementwise8(c *build.Context) {
-	k := newRowKernel(c, "reluAVX2", "func(dst, x *float32, n int, limit float32)", "dst = min(max(x, 0), limit)")
-	dst, x := k.walk("dst", 4), k.walk("x", 4)
-	k.VBROADCASTSS(k.param("limit"), ymm(1))
-	k.VXORPS(ymm(2), ymm(2), ymm(2))
-	k.rows8(nil, k.load("n"), func() {
-		k.VMAXPS(at(x), ymm(2), ymm(0)) // the second operand if one is NaN
-		k.VADDPS(ymm(2), ymm(0), ymm(0))
-		k.VMINPS(ymm(0), ymm(1), ymm(0))
-		k.VMOVUPS(ymm(0), at(dst))
-	})
-	k.RET()
-
-	for _, add := range []bool{false, true} {
-		name, doc := "reluBackwardAVX2", "dx = dy where 0 < y < limit, else 0"
-		if add {
-			name, doc = "reluBackwardAddAVX2", "dx += dy where 0 < y < limit"
-		}
-		k := newRowKernel(c, name, "func(dx, dy, y *float32, n int, limit float32)", doc)
-		dx, dy, y := k.walk("dx", 4), k.walk("dy", 4), k.walk("y", 4)
-		k.VBROADCASTSS(k.param("limit"), ymm(1))
-		k.VXORPS(ymm(2), ymm(2), ymm(2))
-		k.rows8(nil, k.load("n"), func() {
-			k.VMOVUPS(at(y), ymm(0))
-			k.VCMPPS(Imm(greater), ymm(2), ymm(0), ymm(3))
-			k.VCMPPS(Imm(less), ymm(1), ymm(0), ymm(0))
-			k.VANDPS(ymm(3), ymm(0), ymm(0))
-			k.VANDPS(at(dy), ymm(0), ymm(0))
-			if add {
-				k.VADDPS(at(dx), ymm(0), ymm(0))
-			}
-			k.VMOVUPS(ymm(0), at(dx))
-		})
-		k.RET()
-	}
-
-	k = newRowKernel(c, "addAVX2", "func(dst, a, b *float32, n int)", "dst = a + b")
-	dst, a, b := k.walk("dst", 4), k.walk("a", 4), k.walk("b", 4)
-	k.rows8(nil, k.load("n"), func() {
-		k.VMOVUPS(at(a), ymm(0))
-		k.VADDPS(at(b), ymm(0), ymm(0))
-		k.VMOVUPS(ymm(0), at(dst))
-	})
-	k.RET()
-
-	k = newRowKernel(c, "axpyAVX2", "func(dst, x *float32, n int, alpha float32)", "dst += alpha·x")
-	dst, x = k.walk("dst", 4), k.walk("x", 4)
-	k.VBROADCASTSS(k.param("alpha"), ymm(2))
-	k.rows8(nil, k.load("n"), func() {
-		k.VMULPS(at(x), ymm(2), ymm(0))
-		k.VADDPS(at(dst), ymm(0), ymm(0))
-		k.VMOVUPS(ymm(0), at(dst))
-	})
-	k.RET()
-
-	k = newRowKernel(c, "scaleBiasAVX2", "func(dst, x, scale, bias *float32, pixels, channels int)", "dst = x·scale + bias, per channel")
-	dst, x = k.walk("dst", 4), k.walk("x", 4)
-	scale, bias := k.channels("scale", 4), k.channels("bias", 4)
-	k.rows8(k.load("pixels"), k.load("channels"), func() {
-		k.VMOVUPS(at(x), ymm(0))
-		k.VMULPS(at(scale), ymm(0), ymm(0))
-		k.VADDPS(at(bias), ymm(0), ymm(0))
-		k.VMOVUPS(ymm(0), at(dst))
-	})
-	k.RET()
-}
-
 // quantize8 writes the AVX2 forms of quantize.
 func quantize8(c *build.Context) {
 	k := newRowKernel(c, "requantizeShiftAVX2", "func(dst *uint8, acc, shift *int32, pixels, channels int, lo, hi int32)", "dst = clamp((acc >> n) + (acc >> (n-1) & 1), lo, hi), n > 0 per channel")
@@ -127,7 +14,7 @@ func quantize8(c *build.Context) {
 	k.VBROADCASTSS(k.param("hi"), ymm(5))
 	k.constant8(1, 6)
 	k.constant8(255, 15)
-	k.rows8(k.load("pixels"), k.load("channels"), func() {
+	k.strips(8, k.load("pixels"), k.load("channels"), func(reg.Register) {
 		k.VMOVDQU(at(acc), ymm(0))
 		k.VMOVDQU(at(shift), ymm(1))
 		k.VPSUBD(ymm(6), ymm(1), ymm(2))
@@ -137,8 +24,7 @@ func quantize8(c *build.Context) {
 		k.VPADDD(ymm(2), ymm(1), ymm(0))
 		k.VPMAXSD(ymm(4), ymm(0), ymm(0))
 		k.VPMINSD(ymm(5), ymm(0), ymm(0))
-		k.storeBytes(dst)
-	})
+	}, func() { k.storeBytes(dst) })
 	k.RET()
 
 	k = newRowKernel(c, "requantizeFloatAVX2", "func(dst *uint8, acc *int32, mult *float32, pixels, channels int, lo, hi float32, z int32)", "dst = roundEven(clamp(float32(acc)·mult, lo, hi)) + z, mult per channel")
@@ -148,34 +34,20 @@ func quantize8(c *build.Context) {
 	k.VBROADCASTSS(k.param("hi"), ymm(5))
 	k.VBROADCASTSS(k.param("z"), ymm(6))
 	k.constant8(255, 15)
-	k.rows8(k.load("pixels"), k.load("channels"), func() {
+	k.strips(8, k.load("pixels"), k.load("channels"), func(reg.Register) {
 		k.VCVTDQ2PS(at(acc), ymm(0))
 		k.VMULPS(at(mult), ymm(0), ymm(0))
 		k.VMAXPS(ymm(4), ymm(0), ymm(0))
 		k.VMINPS(ymm(5), ymm(0), ymm(0))
 		k.VCVTPS2DQ(ymm(0), ymm(0))
 		k.VPADDD(ymm(6), ymm(0), ymm(0))
-		k.storeBytes(dst)
-	})
+	}, func() { k.storeBytes(dst) })
 	k.RET()
 
-	k = newRowKernel(c, "passBitsAVX2", "func(bits *uint8, acc, first, last *int32, pixels, channels int)", "bit = first <= acc <= last, per channel")
-	bits := k.load("bits")
-	acc = k.walk("acc", 4)
-	first, last := k.channels("first", 4), k.channels("last", 4)
-	some := k.GP32()
-	k.rows8(k.load("pixels"), k.load("channels"), func() {
-		k.VMOVDQU(at(acc), ymm(0))
-		k.VMOVDQU(at(first), ymm(1))
-		k.VPCMPGTD(ymm(0), ymm(1), ymm(1)) // first > acc
-		k.VPCMPGTD(at(last), ymm(0), ymm(0))
-		k.VPOR(ymm(1), ymm(0), ymm(0))
-		k.VMOVMSKPS(ymm(0), some)
-		k.NOTL(some)
-		k.MOVB(some.As8(), Mem{Base: bits})
-		k.INCQ(bits)
-	})
-	k.RET()
+	passBits8(c)
+	for _, add := range []bool{false, true} {
+		selectBits8(c, add)
+	}
 
 	for _, fake := range []bool{false, true} {
 		for _, rounding := range []string{"Even", "Up", "Floor"} {
@@ -192,7 +64,7 @@ func quantize8(c *build.Context) {
 		dst, codes := k.walk("dst", 4), k.walk("codes", 1)
 		k.VBROADCASTSS(k.param("z"), ymm(1))
 		k.VBROADCASTSS(k.param("s"), ymm(2))
-		k.rows8(nil, k.load("n"), func() {
+		k.strips(8, nil, k.load("n"), func(reg.Register) {
 			if signed {
 				k.VPMOVSXBD(at(codes), ymm(0))
 			} else {
@@ -201,10 +73,108 @@ func quantize8(c *build.Context) {
 			k.VPSUBD(ymm(1), ymm(0), ymm(0))
 			k.VCVTDQ2PS(ymm(0), ymm(0))
 			k.VMULPS(ymm(2), ymm(0), ymm(0))
-			k.VMOVUPS(ymm(0), at(dst))
-		})
+		}, func() { k.VMOVUPS(ymm(0), at(dst)) })
 		k.RET()
 	}
+}
+
+// passBits8 writes the bits of a row one after the other: those that do not fill a byte yet wait
+// in a register.
+func passBits8(c *build.Context) {
+	k := newRowKernel(c, "passBitsAVX2", "func(bits *uint8, acc, first, last *int32, pixels, channels int)", "bit = first <= acc <= last, per channel; at least 8 channels")
+	bits, acc, first, last := k.load("bits"), k.load("acc"), k.load("first"), k.load("last")
+	channels, pixels := k.load("channels"), k.load("pixels")
+	i, left, rest, again := k.GP64(), k.GP64(), k.GP64(), k.GP64()
+	waiting, count, some := k.GP32(), k.GP64(), k.GP32()
+	group := func() { // the bits of the elements at i
+		p := func(base reg.Register) Mem { return Mem{Base: base, Index: i, Scale: 4} }
+		k.VMOVDQU(p(acc), ymm(0))
+		k.VMOVDQU(p(first), ymm(1))
+		k.VPCMPGTD(ymm(0), ymm(1), ymm(1)) // first > acc
+		k.VPCMPGTD(p(last), ymm(0), ymm(0))
+		k.VPOR(ymm(1), ymm(0), ymm(0))
+		k.VMOVMSKPS(ymm(0), some)
+		k.XORL(Imm(0xff), some)
+	}
+	flush := func() {
+		k.MOVB(waiting.As8(), Mem{Base: bits})
+		k.INCQ(bits)
+		k.SHRL(Imm(8), waiting)
+	}
+	k.MOVQ(channels, rest)
+	k.ANDQ(Imm(7), rest)
+	k.MOVQ(U32(8), again)
+	k.SUBQ(rest, again)
+	k.XORL(waiting, waiting)
+	k.XORQ(count, count)
+	k.Label("row")
+	k.XORQ(i, i)
+	k.MOVQ(channels, left)
+	k.Label("vector")
+	group()
+	k.SHLXL(count.As32(), some, some)
+	k.ORL(some, waiting)
+	flush()
+	k.ADDQ(Imm(8), i)
+	k.SUBQ(Imm(8), left)
+	k.CMPQ(left, Imm(8))
+	k.JGE(LabelRef("vector"))
+	k.TESTQ(left, left)
+	k.JEQ(LabelRef("next"))
+	k.SUBQ(again, i) // the last eight elements, of which some are done
+	group()
+	k.SHRXL(again.As32(), some, some)
+	k.SHLXL(count.As32(), some, some)
+	k.ORL(some, waiting)
+	k.ADDQ(rest, count)
+	k.CMPQ(count, Imm(8))
+	k.JLT(LabelRef("next"))
+	flush()
+	k.SUBQ(Imm(8), count)
+	k.Label("next")
+	k.LEAQ(Mem{Base: acc, Index: channels, Scale: 4}, acc)
+	k.DECQ(pixels)
+	k.JNE(LabelRef("row"))
+	k.TESTQ(count, count)
+	k.JEQ(LabelRef("done"))
+	k.MOVB(waiting.As8(), Mem{Base: bits})
+	k.Label("done")
+	k.VZEROUPPER()
+	k.RET()
+}
+
+func selectBits8(c *build.Context, add bool) {
+	name, doc := "selectBitsAVX2", "dst = src where the bit is set, else 0"
+	if add {
+		name, doc = "selectBitsAddAVX2", "dst += src where the bit is set"
+	}
+	k := newRowKernel(c, name, "func(dst, src *float32, bits *uint8, n int)", doc)
+	dst, src := k.walk("dst", 4), k.walk("src", 4)
+	bits, each, byte, shift := k.load("bits"), k.GP64(), k.GP64(), k.GP64()
+	k.MOVQ(U64(0x8040201008040201), each) // Y2: bit i of element i
+	k.VMOVQ(each, xmm(2))
+	k.VPMOVZXBD(xmm(2), ymm(2))
+	k.strips(8, nil, k.load("n"), func(again reg.Register) {
+		k.MOVQ(dst.index, byte)
+		k.SHRQ(Imm(3), byte)
+		if again == nil {
+			k.VPBROADCASTB(Mem{Base: bits, Index: byte, Scale: 1}, ymm(0))
+		} else { // the bits lie in two bytes
+			k.MOVQ(dst.index, shift)
+			k.ANDQ(Imm(7), shift)
+			k.MOVWLZX(Mem{Base: bits, Index: byte, Scale: 1}, byte.As32())
+			k.SHRXL(shift.As32(), byte.As32(), byte.As32())
+			k.VMOVD(byte.As32(), xmm(0))
+			k.VPBROADCASTB(xmm(0), ymm(0))
+		}
+		k.VPAND(ymm(2), ymm(0), ymm(0))
+		k.VPCMPEQD(ymm(2), ymm(0), ymm(0))
+		k.VANDPS(at(src), ymm(0), ymm(0))
+		if add {
+			k.VADDPS(at(dst), ymm(0), ymm(0))
+		}
+	}, func() { k.VMOVUPS(ymm(0), at(dst)) })
+	k.RET()
 }
 
 func quantizer8(c *build.Context, fake bool, rounding string) {
@@ -232,12 +202,15 @@ func quantizer8(c *build.Context, fake bool, rounding string) {
 	k.constant8(0x3f000000, 9) // 1/2
 	bad, some, reciprocal := k.GP64(), k.GP32(), k.load("reciprocal")
 	k.XORQ(bad, bad)
-	k.rows8(k.load("pixels"), k.load("channels"), func() {
+	k.strips(8, k.load("pixels"), k.load("channels"), func(again reg.Register) {
 		k.VMOVUPS(at(x), ymm(0))
 		k.VMOVUPS(at(scale), ymm(1))
 		k.VSUBPS(ymm(0), ymm(0), ymm(2)) // NaN unless x is finite
 		k.VCMPPS(Imm(unordered), ymm(2), ymm(2), ymm(2))
 		k.VMOVMSKPS(ymm(2), some)
+		if again != nil {
+			k.SHRXL(again.(reg.GP).As32(), some, some)
+		}
 		k.POPCNTL(some, some)
 		k.ADDQ(some.As64(), bad)
 		divide, done := k.label("divide"), k.label("steps")
@@ -269,10 +242,14 @@ func quantizer8(c *build.Context, fake bool, rounding string) {
 		if fake {
 			k.VADDPS(ymm(6), ymm(0), ymm(0))
 			k.VMULPS(ymm(1), ymm(0), ymm(0))
-			k.VMOVUPS(ymm(0), at(dst))
 		} else {
 			k.VCVTPS2DQ(ymm(0), ymm(0))
 			k.VPADDD(ymm(6), ymm(0), ymm(0))
+		}
+	}, func() {
+		if fake {
+			k.VMOVUPS(ymm(0), at(dst))
+		} else {
 			k.storeBytes(dst)
 		}
 	})

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// elementwise8 writes the AVX2 forms of elementwise.
+func elementwise8(c *build.Context) {
+	k := newRowKernel(c, "reluAVX2", "func(dst, x *float32, n int, limit float32)", "dst = min(max(x, 0), limit)")
+	dst, x := k.walk("dst", 4), k.walk("x", 4)
+	k.VBROADCASTSS(k.param("limit"), ymm(1))
+	k.VXORPS(ymm(2), ymm(2), ymm(2))
+	k.strips(8, nil, k.load("n"), func(reg.Register) {
+		k.VMAXPS(at(x), ymm(2), ymm(0)) // the second operand if one is NaN
+		k.VADDPS(ymm(2), ymm(0), ymm(0))
+		k.VMINPS(ymm(0), ymm(1), ymm(0))
+	}, func() { k.VMOVUPS(ymm(0), at(dst)) })
+	k.RET()
+
+	for _, add := range []bool{false, true} {
+		name, doc := "reluBackwardAVX2", "dx = dy where 0 < y < limit, else 0"
+		if add {
+			name, doc = "reluBackwardAddAVX2", "dx += dy where 0 < y < limit"
+		}
+		k := newRowKernel(c, name, "func(dx, dy, y *float32, n int, limit float32)", doc)
+		dx, dy, y := k.walk("dx", 4), k.walk("dy", 4), k.walk("y", 4)
+		k.VBROADCASTSS(k.param("limit"), ymm(1))
+		k.VXORPS(ymm(2), ymm(2), ymm(2))
+		k.strips(8, nil, k.load("n"), func(reg.Register) {
+			k.VMOVUPS(at(y), ymm(0))
+			k.VCMPPS(Imm(greater), ymm(2), ymm(0), ymm(3))
+			k.VCMPPS(Imm(less), ymm(1), ymm(0), ymm(0))
+			k.VANDPS(ymm(3), ymm(0), ymm(0))
+			k.VANDPS(at(dy), ymm(0), ymm(0))
+			if add {
+				k.VADDPS(at(dx), ymm(0), ymm(0))
+			}
+		}, func() { k.VMOVUPS(ymm(0), at(dx)) })
+		k.RET()
+	}
+
+	k = newRowKernel(c, "addAVX2", "func(dst, a, b *float32, n int)", "dst = a + b")
+	dst, a, b := k.walk("dst", 4), k.walk("a", 4), k.walk("b", 4)
+	k.strips(8, nil, k.load("n"), func(reg.Register) {
+		k.VMOVUPS(at(a), ymm(0))
+		k.VADDPS(at(b), ymm(0), ymm(0))
+	}, func() { k.VMOVUPS(ymm(0), at(dst)) })
+	k.RET()
+
+	k = newRowKernel(c, "axpyAVX2", "func(dst, x *float32, n int, alpha float32)", "dst += alpha·x")
+	dst, x = k.walk("dst", 4), k.walk("x", 4)
+	k.VBROADCASTSS(k.param("alpha"), ymm(2))
+	k.strips(8, nil, k.load("n"), func(reg.Register) {
+		k.VMULPS(at(x), ymm(2), ymm(0))
+		k.VADDPS(at(dst), ymm(0), ymm(0))
+	}, func() { k.VMOVUPS(ymm(0), at(dst)) })
+	k.RET()
+
+	k = newRowKernel(c, "scaleBiasAVX2", "func(dst, x, scale, bias *float32, pixels, channels int)", "dst = x·scale + bias, per channel")
+	dst, x = k.walk("dst", 4), k.walk("x", 4)
+	scale, bias := k.channels("scale", 4), k.channels("bias", 4)
+	k.strips(8, k.load("pixels"), k.load("channels"), func(reg.Register) {
+		k.VMOVUPS(at(x), ymm(0))
+		k.VMULPS(at(scale), ymm(0), ymm(0))
+		k.VADDPS(at(bias), ymm(0), ymm(0))
+	}, func() { k.VMOVUPS(ymm(0), at(dst)) })
+	k.RET()
+
+	k = newRowKernel(c, "divideAVX2", "func(dst, x *float32, n int, divisor float32)", "dst = x / divisor")
+	dst, x = k.walk("dst", 4), k.walk("x", 4)
+	k.VBROADCASTSS(k.param("divisor"), ymm(2))
+	k.strips(8, nil, k.load("n"), func(reg.Register) {
+		k.VMOVUPS(at(x), ymm(0))
+		k.VDIVPS(ymm(2), ymm(0), ymm(0))
+	}, func() { k.VMOVUPS(ymm(0), at(dst)) })
+	k.RET()
+}

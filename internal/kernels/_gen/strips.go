@@ -1,0 +1,78 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// strips walks over rows of n elements, width at a time and at least width in all, without
+// masks: the AVX2 form of rows; count is nil for a single row. compute brings the results
+// of width elements into Y0 and leaves Y14 alone, store writes them.
+//
+// The last strip of a row that is no multiple of width overlaps the one before. It is computed
+// first and waits in Y14 until the others are stored, so that results may take the place of
+// operands. It gets the number of its elements that other strips compute too, which is nil for
+// those.
+func (k *rowKernel) strips(width int, count, n reg.Register, compute func(again reg.Register), store func()) {
+	index, whole, last, again := k.GP64(), k.GP64(), k.GP64(), k.GP64()
+	next, main, inner, end := k.label("row"), k.label("main"), k.label("strip"), k.label("next")
+	for _, p := range k.pointers {
+		p.index = index
+	}
+	k.MOVQ(n, whole)
+	k.ANDQ(I32(-int32(width)), whole)
+	k.LEAQ(Mem{Base: n, Disp: -width}, last)
+	k.MOVQ(n, again)
+	k.NEGQ(again)
+	k.ANDQ(Imm(uint64(width-1)), again)
+	if count != nil {
+		k.Label(next)
+	}
+	k.TESTQ(again, again)
+	k.JEQ(LabelRef(main))
+	k.MOVQ(last, index)
+	compute(again)
+	k.VMOVAPS(ymm(0), ymm(14))
+	k.Label(main)
+	k.XORQ(index, index)
+	k.Label(inner)
+	compute(nil)
+	store()
+	k.ADDQ(Imm(uint64(width)), index)
+	k.CMPQ(index, whole)
+	k.JLT(LabelRef(inner))
+	k.TESTQ(again, again)
+	k.JEQ(LabelRef(end))
+	k.MOVQ(last, index)
+	k.VMOVAPS(ymm(14), ymm(0))
+	store()
+	k.Label(end)
+	if count != nil {
+		for _, p := range k.pointers {
+			if !p.rewind {
+				k.LEAQ(Mem{Base: p.reg, Index: n, Scale: uint8(p.size)}, p.reg)
+			}
+		}
+		k.DECQ(count)
+		k.JNE(LabelRef(next))
+	}
+	k.VZEROUPPER()
+}
+
+// constant8 fills a vector with a 32-bit constant.
+func (k *rowKernel) constant8(bits uint32, y int) {
+	r := k.GP32()
+	k.MOVL(U32(bits), r)
+	k.VMOVD(r, xmm(y))
+	k.VPBROADCASTD(xmm(y), ymm(y))
+}
+
+// storeBytes stores the low bytes of the eight elements of Y0 at p. Y15 holds 255 in each
+// element; Y1 is scratch.
+func (k *rowKernel) storeBytes(p *pointer) {
+	k.VPAND(ymm(15), ymm(0), ymm(0))
+	k.VEXTRACTI128(Imm(1), ymm(0), xmm(1))
+	k.VPACKUSDW(xmm(1), xmm(0), xmm(0))
+	k.VPACKUSWB(xmm(0), xmm(0), xmm(0))
+	k.VMOVQ(xmm(0), at(p))
+}
