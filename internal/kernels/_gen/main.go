@@ -37,6 +37,7 @@ var kernels = map[string]func(*build.Context){
 	"gradient":         gradient,
 	"affine":           affine,
 	"addcodes":         addCodes,
+	"addcodes_avx2":    addCodes8,
 }
 
 func main() {
