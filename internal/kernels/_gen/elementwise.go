@@ -8,11 +8,12 @@ import (
 
 // Predicates of comparisons, as numbers of VCMPPS and VPCMPD.
 const (
-	less      = 1
-	lessEqual = 2
-	unordered = 3
-	ordered   = 7
-	greater   = 14 // VCMPPS; VPCMPD has 6
+	less         = 1
+	lessEqual    = 2
+	unordered    = 3
+	notLessEqual = 6
+	ordered      = 7
+	greater      = 14 // VCMPPS; VPCMPD has 6
 )
 
 // elementwise writes the float loops. Multiply and add are separate, so that the results

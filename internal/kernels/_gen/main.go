@@ -37,6 +37,7 @@ var kernels = map[string]func(*build.Context){
 	"gradient":         gradient,
 	"affine":           affine,
 	"addcodes":         addCodes,
+	"pool_avx2":        pool8,
 	"affine_avx2":      affine8,
 	"gradient_avx2":    gradient8,
 	"addcodes_avx2":    addCodes8,
