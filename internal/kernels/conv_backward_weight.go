@@ -63,20 +63,17 @@ func (s *ConvShape) BackwardWeight(dw []float32, x []float32, xl Layout, dy []fl
 // adds it to dst.
 func (s *ConvShape) UnpackWeightGrad(dst, src []float32, add bool) {
 	cg, og := s.groups()
-	at := 0
+	taps := s.KH * s.KW
+	size := og * cg * taps
 	for g := range s.Groups {
-		for tap := range s.KH * s.KW {
-			for c := range cg {
-				for o := range og {
-					i := ((g*og+o)*cg+c)*s.KH*s.KW + tap
-					if add {
-						dst[i] += src[at]
-					} else {
-						dst[i] = src[at]
-					}
-					at++
-				}
-			}
+		d, x := dst[g*size:][:size], src[g*size:][:size]
+		if !add {
+			unpackColumns(d, x, og, cg, taps)
+			continue
+		}
+		for i, v := range x {
+			tap, c, o := i/og/cg, i/og%cg, i%og
+			d[(o*cg+c)*taps+tap] += v
 		}
 	}
 }

@@ -3,12 +3,14 @@ package kernels
 import "github.com/bitgrad/bitgrad/internal/cpu"
 
 var (
-	packColumns = packColumnsPortable
-	packQuads   = packQuadsPortable
+	packColumns   = packColumnsPortable
+	packQuads     = packQuadsPortable
+	unpackColumns = unpackColumnsPortable
 )
 
 func init() {
 	register("pack", cpu.Portable, func() { packColumns, packQuads = packColumnsPortable, packQuadsPortable })
+	register("unpack", cpu.Portable, func() { unpackColumns = unpackColumnsPortable })
 }
 
 // packColumnsPortable brings columns kernels [c][tap], one after the other in src, into the
@@ -51,5 +53,19 @@ func packQuadsPortable(dst, src []int8, width, columns, k int) {
 			d[0], d[1], d[2], d[3] = q[0], q[1], q[2], q[3]
 		}
 		copy(dst[min(i*width+4*o, len(dst)):], row[i:])
+	}
+}
+
+// unpackColumnsPortable brings src in the order [tap][c][column] into that of kernels [c][tap], one
+// for each column: the way back of packColumns.
+func unpackColumnsPortable(dst, src []float32, columns, channels, taps int) {
+	size := channels * taps
+	for t := range taps {
+		for c := range channels {
+			row, i := src[(t*channels+c)*columns:][:columns], c*taps+t
+			for o, v := range row {
+				dst[o*size+i] = v
+			}
+		}
 	}
 }

@@ -37,6 +37,7 @@ var kernels = map[string]func(*build.Context){
 	"gradient":         gradient,
 	"affine":           affine,
 	"addcodes":         addCodes,
+	"pack_avx2":        transpose8,
 	"pool_avx2":        pool8,
 	"affine_avx2":      affine8,
 	"gradient_avx2":    gradient8,

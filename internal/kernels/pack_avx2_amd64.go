@@ -1,0 +1,104 @@
+//go:build amd64 && !purego
+
+package kernels
+
+import "github.com/bitgrad/bitgrad/internal/cpu"
+
+//go:noescape
+func transposeAVX2(dst, src *uint32, to, from *[8]int)
+
+func init() {
+	register("pack", cpu.AVX2, func() { packColumns, packQuads = packColumns8, packQuads8 })
+	register("unpack", cpu.AVX2, func() { unpackColumns = unpackColumns8 })
+}
+
+// A tapOrder enumerates the elements of kernels [c][tap]. Element c·taps + tap is row
+// tap·channels + c of the order [tap][c].
+type tapOrder struct{ channels, taps, c, tap int }
+
+// rows returns where the rows of the next eight elements begin, in bytes; rows have step
+// elements of 32 bits.
+func (t *tapOrder) rows(step int) (rows [8]int) {
+	for i := range rows {
+		rows[i] = (t.tap*t.channels + t.c) * 4 * step
+		if t.tap++; t.tap == t.taps {
+			t.tap = 0
+			t.c++
+		}
+	}
+	return rows
+}
+
+// apart returns where eight rows begin that lie step bytes apart.
+func apart(step int) (rows [8]int) {
+	for i := range rows {
+		rows[i] = i * step
+	}
+	return rows
+}
+
+func packColumns8(dst, src []float32, width, columns, channels, taps int) {
+	size := channels * taps
+	_, _ = dst[(size-1)*width+columns-1], src[columns*size-1]
+	from := apart(4 * size)
+	o := 0
+	for ; o+8 <= columns; o += 8 {
+		order, i := tapOrder{channels: channels, taps: taps}, 0
+		for ; i+8 <= size; i += 8 {
+			to := order.rows(width)
+			transposeAVX2(word(&dst[o]), word(&src[o*size+i]), &to, &from)
+		}
+		for ; i < size; i++ {
+			d := dst[(i%taps*channels+i/taps)*width+o:][:8]
+			for j := range d {
+				d[j] = src[(o+j)*size+i]
+			}
+		}
+	}
+	if o < columns {
+		packColumnsPortable(dst[o:], src[o*size:], width, columns-o, channels, taps)
+	}
+}
+
+func packQuads8(dst, src []int8, width, columns, k int) {
+	whole := k &^ 31 // eight groups of four
+	to, from := apart(4*width), apart(k)
+	o := 0
+	for ; o+8 <= columns && whole > 0; o += 8 {
+		_, _ = dst[(whole-4)*width+4*(o+8)-1], src[(o+7)*k+whole-1]
+		for i := 0; i < whole; i += 32 {
+			transposeAVX2(word(&dst[i*width+4*o]), word(&src[o*k+i]), &to, &from)
+		}
+		for j := o; j < o+8 && whole < k; j++ {
+			packQuadsPortable(dst[whole*width+4*j:], src[j*k+whole:], width, 1, k-whole)
+		}
+	}
+	if o < columns {
+		packQuadsPortable(dst[4*o:], src[o*k:], width, columns-o, k)
+	}
+}
+
+func unpackColumns8(dst, src []float32, columns, channels, taps int) {
+	size := channels * taps
+	_, _ = dst[columns*size-1], src[size*columns-1]
+	to := apart(4 * size)
+	o := 0
+	for ; o+8 <= columns; o += 8 {
+		order, i := tapOrder{channels: channels, taps: taps}, 0
+		for ; i+8 <= size; i += 8 {
+			from := order.rows(columns)
+			transposeAVX2(word(&dst[o*size+i]), word(&src[o]), &to, &from)
+		}
+		for ; i < size; i++ {
+			for j, v := range src[(i%taps*channels+i/taps)*columns+o:][:8] {
+				dst[(o+j)*size+i] = v
+			}
+		}
+	}
+	for ; o < columns; o++ {
+		d := dst[o*size:][:size]
+		for i := range d {
+			d[i] = src[(i%taps*channels+i/taps)*columns+o]
+		}
+	}
+}
