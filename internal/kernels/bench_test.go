@@ -1,10 +1,6 @@
 package kernels
 
-import (
-	"testing"
-
-	"github.com/bitgrad/bitgrad/quant"
-)
+import "testing"
 
 // The shapes that CIFAR networks and LeNet spend their time in.
 func BenchmarkConv(b *testing.B) {
@@ -118,92 +114,5 @@ func BenchmarkLinear(b *testing.B) {
 			}
 			reportRate(b, operations)
 		})
-	}
-}
-
-// Elementwise loops over 64 Ki elements of 16 channels; the rate is in elements.
-func BenchmarkElementwise(b *testing.B) {
-	r := testRand()
-	const n, channels = 1 << 16, 16
-	x, y := normals(r, n), normals(r, n)
-	acc, codes, bits := accumulators(r, n), make([]uint8, n), make([]uint8, BitBytes(n))
-	shift, mult := make([]int32, channels), make([]float32, channels)
-	for c := range channels {
-		shift[c], mult[c] = 20, 1e-5
-	}
-	grid := quant.Grid{BitWidth: 8, Signed: true, Scale: []float32{0.01}}
-	sums, squares, exact := make([]float64, channels), make([]float64, channels), NewAccMoments(channels)
-	pool := PoolShape{C: channels, KH: 2, KW: 2, StrideH: 2, StrideW: 2, H: 64, W: 64}
-	if err := pool.Complete(); err != nil {
-		b.Fatal(err)
-	}
-	pooled, index := make([]float32, n/4), make([]uint8, n/4)
-	xl, yl := Dense(1, 64, 64, channels), Dense(1, 32, 32, channels)
-	for _, c := range []struct {
-		name string
-		run  func()
-	}{
-		{"relu", func() { ReLU(y, x, 6) }},
-		{"relu backward", func() { ReLUBackward(y, x, x, 6, true) }},
-		{"scale bias", func() { ScaleBias(y, x, mult, mult) }},
-		{"requantize shift", func() { RequantizeShift(codes, acc, shift, -128, 127) }},
-		{"requantize float", func() { RequantizeFloat(codes, acc, mult, 3, -128, 127) }},
-		{"pass bits", func() { PassBits(bits, acc, shift, acc[:channels]) }},
-		{"select bits", func() { SelectBits(y, x, bits, false) }},
-		{"quantize codes", func() { QuantizeCodes(codes, x, &grid, quant.HalfUp) }},
-		{"fake quantize", func() { FakeQuantize(y, x, &grid, quant.HalfEven) }},
-		{"dequantize", func() { Dequantize(y, codes, true, 0, 0.01) }},
-		{"moments", func() { ChannelMoments(sums, squares, x, xl, 0, 1) }},
-		{"exact moments", func() { exact.Add(acc) }},
-		{"max pool", func() { pool.Max(pooled, yl, x, xl, index, 0, 1) }},
-		{"max pool codes", func() { pool.MaxCodes(codes, yl, codes, xl, false, index, 0, 1) }},
-		{"max pool backward", func() { pool.MaxBackward(y, xl, pooled, yl, index, 0, 1, false) }},
-		{"average pool", func() { pool.Average(pooled, yl, x, xl, 0, 1) }},
-		{"average pool backward", func() { pool.AverageBackward(y, xl, pooled, yl, 0, 1, false) }},
-		{"to NCHW", func() { ToNCHW(y, x, xl, 0, 1) }},
-	} {
-		b.Run(c.name, func(b *testing.B) {
-			for b.Loop() {
-				c.run()
-			}
-			reportRate(b, n)
-		})
-	}
-}
-
-// Packing of the weights of 64 channels, 3×3, and of a linear layer of 800 to 500; the rate
-// is in weights.
-func BenchmarkPack(b *testing.B) {
-	r := testRand()
-	for _, c := range []struct {
-		name string
-		ConvShape
-	}{
-		{"conv 64-64", ConvShape{C: 64, O: 64, KH: 3, KW: 3, H: 8, W: 8}},
-		{"linear 800-500", ConvShape{C: 800, O: 500, KH: 1, KW: 1, H: 1, W: 1}},
-	} {
-		s := IntConv{ConvShape: c.ConvShape}
-		if err := s.Complete(); err != nil {
-			b.Fatal(err)
-		}
-		n := s.WeightSize()
-		w, codes, colsum := normals(r, n), make([]int8, n), make([]int32, s.O)
-		forward, backward, packed := make([]float32, s.ForwardSize()), make([]float32, s.BackwardSize()), make([]int8, s.PackedSize())
-		for _, p := range []struct {
-			name string
-			run  func()
-		}{
-			{"forward", func() { s.PackForward(forward, w) }},
-			{"backward", func() { s.PackBackward(backward, w) }},
-			{"int8", func() { s.PackInt8(packed, codes, colsum) }},
-			{"unpack gradient", func() { s.UnpackWeightGrad(w, forward, false) }},
-		} {
-			b.Run(c.name+"/"+p.name, func(b *testing.B) {
-				for b.Loop() {
-					p.run()
-				}
-				reportRate(b, n)
-			})
-		}
 	}
 }

@@ -9,9 +9,34 @@
 // weight) all are sums of strided matrix products: they run on GEMM, a product
 // over several segments whose accumulators stay in registers, without im2col.
 //
-// Each kernel has a portable form in Go and, on amd64, variants for AVX2, AVX-512
-// and VNNI; cpu.Level chooses. (Max pooling, the packing of weights, sums of codes and the
-// masks of gradients have no AVX2 form; AVX-512 without VNNI multiplies bytes as AVX2 does.) Integer and quantizing kernels give the same bytes
+// Each kernel has a portable form in Go and, on amd64, variants in assembly; cpu.Level
+// chooses the highest that it allows:
+//
+//	kernel            variants              computes
+//	accumulate        portable avx2 avx512  the adding of pooling
+//	add codes         portable avx2 avx512  AddShift, AddFloat
+//	affine            portable avx2 avx512  RequantizeAffine, AccumulatorRange, FiniteRange
+//	depthwise         portable avx2 avx512  depthwise convolutions, Average, SumCodes
+//	divide            portable avx2         Average, AverageBackward
+//	elementwise       portable avx2 avx512  ReLU, ReLUBackward, Add, Axpy, ScaleBias
+//	gemm              portable avx2 avx512  GEMM: convolutions and linear layers
+//	gemm8             portable avx2 vnni    GEMM8: the same on codes
+//	gradient          portable avx2 avx512  DotCodes, SelectRange, SelectAccumulators, MixAccumulators
+//	max window        portable avx2 avx512  Max, MaxCodes, MaxBackward
+//	moments           portable avx2 avx512  ChannelMoments, ChannelProducts, AccMoments
+//	pack              portable avx2 avx512  PackForward, PackInt8
+//	pass bits         portable avx2 avx512  PassBits, SelectBits
+//	quantize          portable avx2 avx512  QuantizeCodes, FakeQuantize, Dequantize
+//	requantize float  portable avx2 avx512  RequantizeFloat
+//	requantize shift  portable avx2 avx512  RequantizeShift
+//	unpack            portable avx2         UnpackWeightGrad
+//
+// Only in Go are softmax, the sums Sum and Dot in order, copies to and from NCHW, the packing of
+// weights for the gradient of the input and of 8-bit weights larger than 1×1, and requantization
+// by fixed-point multipliers, by shifts to the left and of mid-rise grids. The AVX2 forms of sums per
+// channel and of max pooling want eight channels, and shorter rows fall back as well.
+//
+// Integer and quantizing kernels give the same bytes
 // on every level. Float products add their terms in the order of the formula, one
 // accumulator per result, so that neither the number of threads nor the split
 // of the work changes a byte; between levels they differ in rounding alone,
