@@ -479,6 +479,7 @@ type borderFill struct {
 	border Border
 	fn     func(worker, n int)
 	zero   int32
+	codes  []uint8 // a row of zero points in bytes
 }
 
 func newBorderFill(v View, b Border) *borderFill {
@@ -487,11 +488,19 @@ func newBorderFill(v View, b Border) *borderFill {
 	}
 	f := &borderFill{view: v, border: b}
 	f.fn = f.image
+	if e := v.Elem(); e == Uint8 || e == Int8 {
+		f.codes = make([]uint8, (b.Left+v.L.W+b.Right)*v.L.SW)
+	}
 	return f
 }
 
 func (f *borderFill) run(c *Context) {
 	f.zero = ZeroCode(f.view.Grid)
+	if len(f.codes) > 0 && f.codes[0] != uint8(f.zero) {
+		for i := range f.codes {
+			f.codes[i] = uint8(f.zero)
+		}
+	}
 	c.Pool.Run(f.view.L.N, f.fn)
 }
 
@@ -515,10 +524,7 @@ func (f *borderFill) fill(start, n int) {
 	case Float32:
 		clear(f.view.F32[start : start+n])
 	case Uint8, Int8:
-		s := f.view.U8[start : start+n]
-		for i := range s {
-			s[i] = uint8(f.zero)
-		}
+		copy(f.view.U8[start:start+n], f.codes)
 	case Int32:
 		s := f.view.I32[start : start+n]
 		for i := range s {
