@@ -136,7 +136,9 @@ func units(e *autograd.Edit) []*unit {
 				taken[k] = true
 			}
 		}
-		if k := e.Only(u.tail); k != nil && isActivation(k) && !isNormalize(n) {
+		// Behind pixels, and behind a function that becomes a table, codes are clamped.
+		fuses := !isNormalize(n) && scalarFunction(n.Op()) == nil
+		if k := e.Only(u.tail); fuses && k != nil && isActivation(k) {
 			u.tail = k
 			taken[k] = true
 		}
