@@ -1,14 +1,11 @@
 package optest
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"path/filepath"
 	"reflect"
-	"sort"
 	"strings"
 	"testing"
+
+	"github.com/bitgrad/bitgrad/internal/methods"
 )
 
 // A Suite is the cases of one package, added by the files that test its
@@ -42,7 +39,7 @@ func (s *Suite) Missing(dir string) ([]string, error) {
 			}
 		}
 	}
-	ops, err := operations(dir)
+	ops, err := methods.Types(dir, "Infer", "Bind")
 	if err != nil {
 		return nil, err
 	}
@@ -65,44 +62,4 @@ func (s *Suite) Complete(t *testing.T, dir string) {
 	for _, op := range missing {
 		t.Errorf("operation %s has no case: add one to the suite", op)
 	}
-}
-
-func operations(dir string) ([]string, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
-	if err != nil {
-		return nil, err
-	}
-	methods := map[string]int{}
-	for _, name := range files {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			return nil, err
-		}
-		for _, d := range f.Decls {
-			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv != nil && (fn.Name.Name == "Infer" || fn.Name.Name == "Bind") {
-				methods[receiver(fn.Recv.List[0].Type)]++
-			}
-		}
-	}
-	var ops []string
-	for name, n := range methods {
-		if n == 2 {
-			ops = append(ops, name)
-		}
-	}
-	sort.Strings(ops)
-	return ops, nil
-}
-
-func receiver(e ast.Expr) string {
-	if p, ok := e.(*ast.StarExpr); ok {
-		e = p.X
-	}
-	if id, ok := e.(*ast.Ident); ok {
-		return id.Name
-	}
-	return ""
 }

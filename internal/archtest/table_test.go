@@ -54,6 +54,7 @@ var house = []place{
 var helpers = []string{
 	"autograd/optest",
 	"internal/archtest",
+	"internal/methods",
 }
 
 // narrow lists packages that may import less of the module than their floor
