@@ -55,6 +55,7 @@ var helpers = []string{
 	"autograd/optest",
 	"internal/archtest",
 	"internal/methods",
+	"internal/randomgraph",
 }
 
 // narrow lists packages that may import less of the module than their floor
