@@ -119,11 +119,15 @@ func checkRequantizer(r *quant.Requantizer, accScale []float64, c int, y quant.G
 		return err
 	}
 	entries := max(len(r.Shift), len(r.Multiplier), len(r.Mantissa))
+	tolerance := 1e-6
+	if r.Rule == quant.Shift {
+		tolerance = 0 // the scales are powers of two
+	}
 	for i := range max(entries, len(accScale)) {
 		want := accScale[min(i, len(accScale)-1)] / float64(y.ScaleAt(0))
 		got := factor(r, min(i, entries-1))
-		if !(math.Abs(got-want) <= 1e-6*want) {
-			return refuse(ErrGrid, "requantizer multiplies channel %d by %.8g, the grids say %.8g", i, got, want)
+		if !(math.Abs(got-want) <= tolerance*want) {
+			return refuse(ErrGrid, "requantizer multiplies channel %d by %.9g, the grids say %.9g", i, got, want)
 		}
 	}
 	return nil
