@@ -188,11 +188,10 @@ func bindPair(b *binding, n *Node, in []*Node, apply func(p, q int64) int64) ste
 		}
 	}
 	table := new([1 << 16]uint8)
-	for p := range 256 {
-		for q := range 256 {
-			if u, v := byteCode(p, in[0].Out), byteCode(q, in[1].Out); isCode(u, in[0].Grid) && isCode(v, in[1].Grid) {
-				table[p<<8|q] = uint8(apply(u, v))
-			}
+	ga, gb := in[0].Grid, in[1].Grid
+	for u := ga.QMin(); u <= ga.QMax(); u++ {
+		for v := gb.QMin(); v <= gb.QMax(); v++ {
+			table[int(uint8(u))<<8|int(uint8(v))] = uint8(apply(int64(u), int64(v)))
 		}
 	}
 	return func(st *state, images int) {
