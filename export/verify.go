@@ -11,6 +11,7 @@ import (
 	"github.com/bitgrad/bitgrad/autograd"
 	"github.com/bitgrad/bitgrad/datasets"
 	"github.com/bitgrad/bitgrad/integer"
+	"github.com/bitgrad/bitgrad/quant"
 )
 
 // VerifyOptions say how much is compared.
@@ -55,8 +56,10 @@ func (d *Diff) Accuracy() float64 { return float64(d.Correct) / float64(max(d.Im
 // through its file format, the reference interpreter runs it image by image,
 // and every tensor is compared with the codes of the evaluation program and
 // with those of the engine. The images are those of ds, as they are. A
-// difference is counted, not an error. What only the integer form has, see
-// [integer.Lowerer], is compared between the interpreter and the engine.
+// difference is counted, not an error. A tensor whose codes stand for other
+// numbers, on another grid, is an error that wraps [ErrMismatch]. What only the
+// integer form has, see [integer.Lowerer], is compared between the interpreter
+// and the engine.
 func Verify(ctx context.Context, m *integer.Model, g *autograd.Graph, ds datasets.Dataset, o VerifyOptions) (*Diff, error) {
 	var file bytes.Buffer
 	if err := m.Encode(&file); err != nil {
@@ -75,27 +78,8 @@ func VerifyModel(ctx context.Context, m *integer.Model, g *autograd.Graph, ds da
 	if err != nil {
 		return nil, err
 	}
-	defer v.pool.Close()
-	defer v.engine.Close()
-	for from := 0; from < v.images; from += v.batch {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		if err := v.run(from, min(from+v.batch, v.images)); err != nil {
-			return nil, err
-		}
-		if o.OnProgress != nil {
-			o.OnProgress(min(from+v.batch, v.images), v.images)
-		}
-	}
-	d := &Diff{Images: v.images, Correct: int(v.correct.Load()), First: v.first}
-	for i, n := range m.Nodes {
-		l := LayerDiff{n.Name, int64(v.images) * int64(n.Out.Len()), v.wrong[i].Load()}
-		d.Layers = append(d.Layers, l)
-		d.Codes += l.Codes
-		d.Mismatches += l.Mismatches
-	}
-	return d, nil
+	defer v.close()
+	return v.verify(ctx, o.OnProgress)
 }
 
 type verifier struct {
@@ -118,6 +102,7 @@ type verifier struct {
 	first   string
 	firstAt []string
 	errs    []error
+	grids   error // the first node that is on another grid
 }
 
 func newVerifier(m *integer.Model, g *autograd.Graph, ds datasets.Dataset, o VerifyOptions) (*verifier, error) {
@@ -163,6 +148,35 @@ func newVerifier(m *integer.Model, g *autograd.Graph, ds datasets.Dataset, o Ver
 	return v, nil
 }
 
+func (v *verifier) close() {
+	v.pool.Close()
+	v.engine.Close()
+}
+
+// verify compares all images and sums up.
+func (v *verifier) verify(ctx context.Context, progress func(done, total int)) (*Diff, error) {
+	for from := 0; from < v.images; from += v.batch {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		to := min(from+v.batch, v.images)
+		if err := v.run(from, to); err != nil {
+			return nil, err
+		}
+		if progress != nil {
+			progress(to, v.images)
+		}
+	}
+	d := &Diff{Images: v.images, Correct: int(v.correct.Load()), First: v.first}
+	for i, n := range v.m.Nodes {
+		l := LayerDiff{n.Name, int64(v.images) * int64(n.Out.Len()), v.wrong[i].Load()}
+		d.Layers = append(d.Layers, l)
+		d.Codes += l.Codes
+		d.Mismatches += l.Mismatches
+	}
+	return d, nil
+}
+
 // tap keeps the codes of a node while they are there.
 func (v *verifier) tap(n *autograd.Node, view autograd.View) {
 	i, ok := v.index[n.Name()]
@@ -171,6 +185,22 @@ func (v *verifier) tap(n *autograd.Node, view autograd.View) {
 	}
 	v.seen[i] = true
 	v.program[i] = view.Codes(v.program[i])
+	if have, want := view.Grid, v.m.Nodes[i].Grid; v.grids == nil && !sameNumbers(have, want) {
+		v.grids = fmt.Errorf("%w: node %q is on %v in the graph, on %v in the model", ErrMismatch, n.Name(), have, want)
+	}
+}
+
+// sameNumbers reports whether the codes of a tensor stand for the same numbers
+// in the graph and in the model. Accumulators may have another width.
+func sameNumbers(graph *quant.Grid, model quant.Grid) bool {
+	if graph == nil {
+		return false
+	}
+	have := *graph
+	if have.BitWidth > 16 && model.BitWidth > 16 {
+		have.BitWidth = model.BitWidth
+	}
+	return have.Equal(model)
 }
 
 func (v *verifier) run(from, to int) error {
@@ -186,6 +216,9 @@ func (v *verifier) run(from, to int) error {
 		return err
 	}
 	v.p.Forward()
+	if v.grids != nil {
+		return v.grids
+	}
 	for i, ok := range v.seen {
 		if v.inner[i] {
 			continue
