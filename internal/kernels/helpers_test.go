@@ -61,6 +61,13 @@ func TestBestVariantIsChosen(t *testing.T) {
 	}
 }
 
+// A failer is told of a difference: a test, or a witness where faults are planted.
+type failer interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 func testRand() *rand.Rand { return rand.New(rand.NewPCG(7, 11)) }
 
 // smallInts returns n whole numbers of absolute value up to limit: sums of products of
@@ -100,7 +107,7 @@ func guard[T comparable](n int, fill, value T) guarded[T] {
 	return g
 }
 
-func (g guarded[T]) check(t *testing.T, name string) {
+func (g guarded[T]) check(t failer, name string) {
 	t.Helper()
 	for i, v := range g.all {
 		if (i < margin || i >= margin+len(g.in)) && v != g.margin {
@@ -109,7 +116,7 @@ func (g guarded[T]) check(t *testing.T, name string) {
 	}
 }
 
-func equalSlices[T comparable](t *testing.T, name string, got, want []T) {
+func equalSlices[T comparable](t failer, name string, got, want []T) {
 	t.Helper()
 	if len(got) != len(want) {
 		t.Fatalf("%s: %d elements, want %d", name, len(got), len(want))

@@ -28,27 +28,45 @@ func accumulators(r *rand.Rand, n int) []int32 {
 }
 
 func testRequantize(t *testing.T, kernel string, draw func(r *rand.Rand, channels int) quant.Requantizer) {
-	forEach(t, kernel, func(t *testing.T) {
-		r := testRand()
-		for channels := 1; channels <= 67; channels++ {
-			for pixels := range 4 {
-				q := draw(r, channels)
-				if err := q.Validate(channels); err != nil {
-					t.Fatal(err)
-				}
-				name := fmt.Sprintf("%d×%d, %+v", pixels, channels, q)
-				acc := accumulators(r, pixels*channels)
-				dst := guard[uint8](len(acc), 99, 1)
-				Requantize(dst.in, acc, &q)
-				for i, a := range acc {
-					if got, want := dst.in[i], uint8(q.Apply(int64(a), i%channels)); got != want {
-						t.Fatalf("%s: code of %d in channel %d is %d, want %d", name, a, i%channels, got, want)
-					}
-				}
-				dst.check(t, name)
+	forEach(t, kernel, func(t *testing.T) { compareRequantize(t, draw) })
+}
+
+// compareRequantize compares Requantize with the law.
+func compareRequantize(t failer, draw func(r *rand.Rand, channels int) quant.Requantizer) {
+	r := testRand()
+	for channels := 1; channels <= 67; channels++ {
+		for pixels := range 4 {
+			q := draw(r, channels)
+			if err := q.Validate(channels); err != nil {
+				t.Fatal(err)
 			}
+			name := fmt.Sprintf("%d×%d, %+v", pixels, channels, q)
+			acc := accumulators(r, pixels*channels)
+			nearTies(r, acc, &q)
+			dst := guard[uint8](len(acc), 99, 1)
+			Requantize(dst.in, acc, &q)
+			for i, a := range acc {
+				if got, want := dst.in[i], uint8(q.Apply(int64(a), i%channels)); got != want {
+					t.Fatalf("%s: code of %d in channel %d is %d, want %d", name, a, i%channels, got, want)
+				}
+			}
+			dst.check(t, name)
 		}
-	})
+	}
+}
+
+// nearTies moves accumulators next to where a multiplier gives half a code: there the
+// rounding of the accumulator and that of the product decide.
+func nearTies(r *rand.Rand, acc []int32, q *quant.Requantizer) {
+	for i := range acc {
+		if len(q.Multiplier) == 0 || r.IntN(3) > 0 {
+			continue
+		}
+		half := float64(q.Lo-q.ZeroPoint+r.Int32N(q.Hi-q.Lo+1)) + 0.5
+		if a := half / float64(q.Multiplier[i%len(q.Multiplier)]); math.Abs(a) < 1<<31-32 {
+			acc[i] = int32(a) + r.Int32N(33) - 16
+		}
+	}
 }
 
 // clampRange draws the ends of a grid of at most 8 bits and a zero point.
@@ -65,19 +83,23 @@ func TestRequantizeShift(t *testing.T) {
 	for _, midRise := range []bool{false, true} {
 		for _, perChannel := range []bool{false, true} {
 			t.Run(fmt.Sprintf("midrise=%v/perchannel=%v", midRise, perChannel), func(t *testing.T) {
-				testRequantize(t, "requantize shift", func(r *rand.Rand, channels int) quant.Requantizer {
-					q := quant.Requantizer{Rule: quant.Shift, MidRise: midRise}
-					q.Lo, q.Hi, _ = clampRange(r)
-					for range channels {
-						q.Shift = append(q.Shift, int32(r.IntN(63)-31))
-						if !perChannel {
-							break
-						}
-					}
-					return q
-				})
+				testRequantize(t, "requantize shift", drawShift(midRise, perChannel))
 			})
 		}
+	}
+}
+
+func drawShift(midRise, perChannel bool) func(r *rand.Rand, channels int) quant.Requantizer {
+	return func(r *rand.Rand, channels int) quant.Requantizer {
+		q := quant.Requantizer{Rule: quant.Shift, MidRise: midRise}
+		q.Lo, q.Hi, _ = clampRange(r)
+		for range channels {
+			q.Shift = append(q.Shift, int32(r.IntN(63)-31))
+			if !perChannel {
+				break
+			}
+		}
+		return q
 	}
 }
 
@@ -85,26 +107,30 @@ func TestRequantizeFloat(t *testing.T) {
 	for _, midRise := range []bool{false, true} {
 		for _, perChannel := range []bool{false, true} {
 			t.Run(fmt.Sprintf("midrise=%v/perchannel=%v", midRise, perChannel), func(t *testing.T) {
-				testRequantize(t, "requantize float", func(r *rand.Rand, channels int) quant.Requantizer {
-					q := quant.Requantizer{Rule: quant.Float, MidRise: midRise}
-					q.Lo, q.Hi, q.ZeroPoint = clampRange(r)
-					for range channels {
-						m := float32(math.Ldexp(1, r.IntN(40)-36)) // powers of two make ties
-						if r.IntN(3) > 0 {
-							m *= 1 + r.Float32()
-						}
-						if r.IntN(20) == 0 {
-							m = math.MaxFloat32
-						}
-						q.Multiplier = append(q.Multiplier, m)
-						if !perChannel {
-							break
-						}
-					}
-					return q
-				})
+				testRequantize(t, "requantize float", drawFloat(midRise, perChannel))
 			})
 		}
+	}
+}
+
+func drawFloat(midRise, perChannel bool) func(r *rand.Rand, channels int) quant.Requantizer {
+	return func(r *rand.Rand, channels int) quant.Requantizer {
+		q := quant.Requantizer{Rule: quant.Float, MidRise: midRise}
+		q.Lo, q.Hi, q.ZeroPoint = clampRange(r)
+		for range channels {
+			m := float32(math.Ldexp(1, r.IntN(40)-36)) // powers of two make ties
+			if r.IntN(3) > 0 {
+				m *= 1 + r.Float32()
+			}
+			if r.IntN(20) == 0 {
+				m = math.MaxFloat32
+			}
+			q.Multiplier = append(q.Multiplier, m)
+			if !perChannel {
+				break
+			}
+		}
+		return q
 	}
 }
 
@@ -120,53 +146,53 @@ func TestRequantizeFixedPoint(t *testing.T) {
 	})
 }
 
-func TestPassBits(t *testing.T) {
-	forEach(t, "pass bits", func(t *testing.T) {
-		r := testRand()
-		for channels := 1; channels <= 67; channels++ {
-			for pixels := range 4 {
-				n := channels
-				if r.IntN(3) == 0 {
-					n = 1
+func TestPassBits(t *testing.T) { forEach(t, "pass bits", func(t *testing.T) { comparePassBits(t) }) }
+
+func comparePassBits(t failer) {
+	r := testRand()
+	for channels := 1; channels <= 67; channels++ {
+		for pixels := range 4 {
+			n := channels
+			if r.IntN(3) == 0 {
+				n = 1
+			}
+			first, last := make([]int32, n), make([]int32, n)
+			for c := range n {
+				first[c], last[c] = int32(r.IntN(8)-5), int32(r.IntN(8)-3)
+				if r.IntN(5) == 0 {
+					first[c], last[c] = math.MinInt32, math.MaxInt32
 				}
-				first, last := make([]int32, n), make([]int32, n)
-				for c := range n {
-					first[c], last[c] = int32(r.IntN(8)-5), int32(r.IntN(8)-3)
-					if r.IntN(5) == 0 {
-						first[c], last[c] = math.MinInt32, math.MaxInt32
-					}
+			}
+			acc := make([]int32, pixels*channels)
+			for i := range acc {
+				acc[i] = int32(r.IntN(12) - 6)
+			}
+			bits := guard[uint8](BitBytes(len(acc)), 0xaa, 0xff)
+			PassBits(bits.in, acc, first, last)
+			name := fmt.Sprint(pixels, "×", channels)
+			bits.check(t, name)
+			x := normals(r, len(acc))
+			selected, added := make([]float32, len(x)), append([]float32(nil), x...)
+			SelectBits(selected, x, bits.in, false)
+			SelectBits(added, x, bits.in, true)
+			for i, a := range acc {
+				want := first[i%n] <= a && a <= last[i%n]
+				if got := bits.in[i/8]>>(i%8)&1 == 1; got != want {
+					t.Fatalf("%s: bit %d is %v, want %v", name, i, got, want)
 				}
-				acc := make([]int32, pixels*channels)
-				for i := range acc {
-					acc[i] = int32(r.IntN(12) - 6)
+				ws, wa := float32(0), x[i]
+				if want {
+					ws, wa = x[i], 2*x[i]
 				}
-				bits := guard[uint8](BitBytes(len(acc)), 0xaa, 0xff)
-				PassBits(bits.in, acc, first, last)
-				name := fmt.Sprint(pixels, "×", channels)
-				bits.check(t, name)
-				x := normals(r, len(acc))
-				selected, added := make([]float32, len(x)), append([]float32(nil), x...)
-				SelectBits(selected, x, bits.in, false)
-				SelectBits(added, x, bits.in, true)
-				for i, a := range acc {
-					want := first[i%n] <= a && a <= last[i%n]
-					if got := bits.in[i/8]>>(i%8)&1 == 1; got != want {
-						t.Fatalf("%s: bit %d is %v, want %v", name, i, got, want)
-					}
-					ws, wa := float32(0), x[i]
-					if want {
-						ws, wa = x[i], 2*x[i]
-					}
-					if selected[i] != ws || added[i] != wa {
-						t.Fatalf("%s: element %d: selected %v, added %v, want %v, %v", name, i, selected[i], added[i], ws, wa)
-					}
+				if selected[i] != ws || added[i] != wa {
+					t.Fatalf("%s: element %d: selected %v, added %v, want %v, %v", name, i, selected[i], added[i], ws, wa)
 				}
-				for i := len(acc); i < 8*len(bits.in); i++ {
-					if bits.in[i/8]>>(i%8)&1 != 0 {
-						t.Fatalf("%s: unused bit %d is set", name, i)
-					}
+			}
+			for i := len(acc); i < 8*len(bits.in); i++ {
+				if bits.in[i/8]>>(i%8)&1 != 0 {
+					t.Fatalf("%s: unused bit %d is set", name, i)
 				}
 			}
 		}
-	})
+	}
 }
