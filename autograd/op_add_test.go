@@ -98,7 +98,7 @@ func init() {
 		}
 		suite.Add(optest.Case{
 			Name:   o.op.Name() + " of a value with itself",
-			Inputs: []optest.Input{{Name: "x", Shape: []int{3, 4, 5}}},
+			Inputs: []optest.Input{{Name: "a", Shape: []int{3, 4, 5}}},
 			Build: func(g *autograd.Graph, in []*autograd.Node) *autograd.Node {
 				return g.Apply("y", o.op, in[0], in[0])
 			},

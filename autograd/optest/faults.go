@@ -13,13 +13,20 @@ import (
 
 // Faults runs the case and returns everything that is wrong with the operation.
 func (c Case) Faults() []error {
+	faults, _ := c.run()
+	return faults
+}
+
+// run also returns what the case would see.
+func (c Case) run() ([]error, sight) {
 	var faults []error
+	seen := sight{}
 	for _, m := range c.modes() {
-		for _, err := range c.faults(m) {
+		for _, err := range c.faults(m, seen) {
 			faults = append(faults, fmt.Errorf("%s: %s: %w", c.Name, m, err))
 		}
 	}
-	return faults
+	return faults, seen
 }
 
 // trial is one mode of a case with its drawn operands and weights.
@@ -32,7 +39,7 @@ type trial struct {
 	v    [][]float32
 }
 
-func (c Case) faults(mode autograd.Mode) []error {
+func (c Case) faults(mode autograd.Mode, seen sight) []error {
 	g, _, _, y := c.graph()
 	if err := g.Err(); err != nil {
 		return []error{err}
@@ -70,6 +77,7 @@ func (c Case) faults(mode autograd.Mode) []error {
 		if in.differentiable() {
 			grads[i] = t.differences(i)
 			add("gradient of "+in.Name, nearKnown(plain.grads[i], grads[i], t.GradTol)...)
+			seen.look(nameOf(y.Op()), in.Name, plain.grads[i], grads[i], t.GradTol)
 		}
 	}
 	others := []struct {

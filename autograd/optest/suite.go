@@ -1,7 +1,6 @@
 package optest
 
 import (
-	"reflect"
 	"strings"
 	"testing"
 
@@ -15,10 +14,25 @@ type Suite struct{ cases []Case }
 // Add adds cases. Files call it from init.
 func (s *Suite) Add(c ...Case) { s.cases = append(s.cases, c...) }
 
-// Run checks every case in a subtest of its name.
+// Run checks every case in a subtest of its name. It fails too where no case of an
+// operation would see a gradient of an operand that has the wrong sign, or is in
+// the wrong order.
 func (s *Suite) Run(t *testing.T) {
+	seen, ran := sight{}, 0
 	for _, c := range s.cases {
-		t.Run(strings.ReplaceAll(c.Name, " ", "_"), func(t *testing.T) { Check(t, c) })
+		t.Run(strings.ReplaceAll(c.Name, " ", "_"), func(t *testing.T) {
+			faults, sees := c.run()
+			for _, err := range faults {
+				t.Error(err)
+			}
+			seen.merge(sees)
+			ran++
+		})
+	}
+	if ran == len(s.cases) { // not a selection
+		for _, b := range seen.blind() {
+			t.Error(b)
+		}
 	}
 }
 
@@ -31,11 +45,7 @@ func (s *Suite) Missing(dir string) ([]string, error) {
 		g, _, _, _ := c.graph()
 		for _, n := range g.Nodes() {
 			if n.Op() != nil {
-				typ := reflect.TypeOf(n.Op())
-				if typ.Kind() == reflect.Pointer {
-					typ = typ.Elem()
-				}
-				covered[typ.Name()] = true
+				covered[nameOf(n.Op())] = true
 			}
 		}
 	}
