@@ -139,19 +139,12 @@ func (o Conv2DOp) Infer(_ Env, in []Type) (Spec, error) {
 	spec := Spec{Out: out, ReadsIn: []bool{true, true, false}, MACs: s.MACs(),
 		Note: fmt.Sprintf("%dx%d %s", s.KH, s.KW, o.ConvAttrs)}
 	spec.GradBorder.Top, spec.GradBorder.Left, spec.GradBorder.Bottom, spec.GradBorder.Right = s.DyBorder()
-	for i := range in {
-		spec.floatBuffer(in, i, convBorder(i, o.Pad))
+	spec.frame(0, o.Pad)
+	for i := range in[1:] {
+		spec.floatBuffer(in, 1+i, Border{})
 	}
 	spec.Scratch = append(spec.Scratch, Buffer{Float32, weightChunks(batchOf(in[0]), s.WeightSize()) * s.WeightSize()})
 	return spec, nil
-}
-
-// convBorder is the border that operand i of a convolution needs.
-func convBorder(i int, pad Border) Border {
-	if i == 0 {
-		return pad
-	}
-	return Border{}
 }
 
 // weightChunks returns into how many parts of the batch the gradient of size
@@ -172,46 +165,66 @@ func checkVector(what string, t Type, n int) error {
 	return checkReal(t)
 }
 
+// A ConvStep is the step of a convolution.
+type ConvStep interface {
+	Step
+	// Upstream makes Backward call f for every image n of the batch, before it reads the
+	// upstream gradient of that image, in the memory that f returns. There it lies as the
+	// layout of GradOut says, with a border of zeros. So a fused operation brings the gradient
+	// into its final form while it is in the cache.
+	//
+	// f is called once per image. With an image stride of 0, where each worker has memory of
+	// its own for the image it works on, it may be called again.
+	Upstream(f func(worker, n int) []float32)
+}
+
 // conv is the step of [Conv2DOp].
 type conv struct {
-	s       kernels.ConvShape
-	pool    *Pool
-	x, w, b *asFloats
-	y       View
-	dx, dw  View
-	dy      View
-	fwd     packed
-	bwd     packed
-	bands   int // parts of an image in the forward pass
-	parts   *chunks
-	db      *channelSums
-	forward func(worker, i int)
-	input   func(worker, n int)
+	s        kernels.ConvShape
+	x        *imageFloats
+	w, b     *asFloats
+	y        View
+	dx, dw   View
+	dy       View
+	fwd      packed
+	bwd      packed
+	bands    int // parts of an image in the forward pass
+	upstream func(worker, n int) []float32
+	parts    *chunks
+	db       *imageSums
+	forward  func(worker, i int)
+	image    func(worker, n int)
+	apart    bool // images first, then parts
 }
 
 // Bind implements [Op].
 func (o Conv2DOp) Bind(b *Binding) Step {
 	shape, _ := o.Shape(b.In[0].Type, b.In[1].Type) // Infer has accepted them
-	s := &conv{s: shape, pool: b.Pool, y: b.Out, dx: b.GradIn[0], dw: b.GradIn[1], dy: b.GradOut}
-	s.x = b.floatsOf(0, o.Pad)
-	s.w = b.floatsOf(1, Border{})
+	s := &conv{s: shape, x: b.imagesOf(0), w: b.floatsOf(1, Border{}), y: b.Out, dx: b.GradIn[0], dw: b.GradIn[1], dy: b.GradOut}
 	if len(b.In) == 3 {
 		s.b = b.floatsOf(2, Border{})
-		s.db = newChannelSums(b.GradIn[2], b.GradOut)
+		s.db = newImageSums(b.GradIn[2], b.GradOut)
 	}
 	p := b.Node.Input(1).Param()
-	s.fwd = packed{param: p, buf: make([]float32, shape.ForwardSize()), pack: s.s.PackForward}
+	s.fwd = packed{param: p, size: shape.ForwardSize(), pack: s.s.PackForward}
 	s.bands = imageBands(b.Batch, shape.OH)
 	s.forward = s.forwardBand
 	if !s.dx.Empty() {
-		s.bwd = packed{param: p, buf: make([]float32, shape.BackwardSize()), pack: s.s.PackBackward}
-		s.input = s.backwardImage
+		s.bwd = packed{param: p, size: shape.BackwardSize(), pack: s.s.PackBackward}
+	}
+	if !s.dy.Empty() {
+		s.upstream, s.image = s.stored, s.backwardImage
 	}
 	if !s.dw.Empty() {
 		s.parts = newChunks(b.Batch, weightChunks(b.Batch, shape.WeightSize()), shape.WeightSize(), b.Scratch[0].F32, s.weightChunk)
 	}
 	return s
 }
+
+// Upstream implements [ConvStep].
+func (s *conv) Upstream(f func(worker, n int) []float32) { s.upstream = f }
+
+func (s *conv) stored(_, _ int) []float32 { return s.dy.F32 }
 
 // imageBands returns into how many bands of rows each image of a batch is cut:
 // enough to keep workers busy when the batch is small.
@@ -221,7 +234,6 @@ func imageBands(batch, rows int) int {
 }
 
 func (s *conv) Forward(c *Context) {
-	s.x.run(c)
 	s.w.run(c)
 	if s.b != nil {
 		s.b.run(c)
@@ -230,7 +242,7 @@ func (s *conv) Forward(c *Context) {
 	c.Pool.Run(s.y.L.N*s.bands, s.forward)
 }
 
-func (s *conv) forwardBand(_, i int) {
+func (s *conv) forwardBand(worker, i int) {
 	n, k := i/s.bands, i%s.bands
 	from, to := k*s.s.OH/s.bands, (k+1)*s.s.OH/s.bands
 	band, yl := s.s, s.y.L
@@ -240,41 +252,67 @@ func (s *conv) forwardBand(_, i int) {
 	if s.b != nil {
 		bias = s.b.F32
 	}
-	band.Forward(s.y.F32, yl, s.x.F32, s.x.L, s.fwd.buf, bias, n, n+1)
+	first, last := -band.PadTop, (band.OH-1)*s.s.StrideH-band.PadTop+(s.s.KH-1)*s.s.DilH
+	band.Forward(s.y.F32, yl, s.x.of(worker, n, first, last+1), s.x.L, s.fwd.buf, bias, n, n+1)
 }
 
 // dx[n c h w] = Σ dy[n o i j]·w[o c p q] over i·strideH + p·dilH = h + top,
-// likewise in w; dw[o c p q] = Σ dy·x; db[o] = Σ dy.
+// likewise in w; dw[o c p q] = Σ dy·x; db[o] = Σ dy. An image goes through all of
+// it at once, unless the parts of the batch that dw is summed over are too few for the
+// workers.
 func (s *conv) Backward(c *Context) {
-	if s.input != nil {
+	if s.image == nil {
+		return
+	}
+	if !s.dx.Empty() {
 		s.w.run(c)
 		s.bwd.update(s.w.F32)
-		c.Pool.Run(s.dx.L.N, s.input)
+	}
+	s.apart = s.parts == nil || s.parts.n < c.Pool.Workers()
+	if s.apart {
+		c.Pool.Run(s.dy.L.N, s.image)
 	}
 	if s.parts != nil {
-		s.x.run(c)
-		sum := s.parts.run(c)
-		s.s.UnpackWeightGrad(s.dw.F32, sum, s.dw.Add)
+		s.s.UnpackWeightGrad(s.dw.F32, s.parts.run(c), s.dw.Add)
 	}
 	if s.db != nil {
-		s.db.run(c)
+		s.db.write()
 	}
 }
 
-func (s *conv) backwardImage(_, n int) {
-	s.s.BackwardInput(s.dx.F32, s.dx.L, s.dy.F32, s.dy.L, s.bwd.buf, n, n+1, s.dx.Add)
+func (s *conv) backwardImage(worker, n int) { s.backward(n, s.upstream(worker, n)) }
+
+// backward computes what image n has for itself: the gradient of the input and the
+// sums of the upstream gradient.
+func (s *conv) backward(n int, dy []float32) {
+	if s.db != nil {
+		s.db.add(n, dy)
+	}
+	if !s.dx.Empty() {
+		s.s.BackwardInput(s.dx.F32, s.dx.L, dy, s.dy.L, s.bwd.buf, n, n+1, s.dx.Add)
+	}
 }
 
-func (s *conv) weightChunk(dst []float32, n0, n1 int) {
-	s.s.BackwardWeight(dst, s.x.F32, s.x.L, s.dy.F32, s.dy.L, n0, n1, false)
+func (s *conv) weightChunk(worker int, dst []float32, n0, n1 int) {
+	for n := n0; n < n1; n++ {
+		dy := s.dy.F32
+		if !s.apart || s.dy.L.SN == 0 {
+			dy = s.upstream(worker, n)
+		}
+		if !s.apart {
+			s.backward(n, dy)
+		}
+		x := s.x.of(worker, n, -s.s.PadTop, s.s.H+s.s.PadBottom)
+		s.s.BackwardWeight(dst, x, s.x.L, dy, s.dy.L, n, n+1, n > n0)
+	}
 }
 
 // packed holds weights in the order of a kernel.
 type packed struct {
 	param   *Param // where the weight is a parameter, which counts its versions
 	version uint64
-	fresh   bool
-	buf     []float32
+	size    int
+	buf     []float32 // nil before the first update
 	pack    func(dst, w []float32)
 }
 
@@ -282,10 +320,13 @@ type packed struct {
 func (p *packed) update(w []float32) {
 	if p.param != nil {
 		v := p.param.Version()
-		if p.fresh && p.version == v {
+		if p.buf != nil && p.version == v {
 			return
 		}
-		p.fresh, p.version = true, v
+		p.version = v
+	}
+	if p.buf == nil { // a fused operation may never run the forward pass
+		p.buf = make([]float32, p.size)
 	}
 	p.pack(p.buf, w)
 }

@@ -58,26 +58,35 @@ func (LinearOp) Infer(_ Env, in []Type) (Spec, error) {
 		return Spec{}, err
 	}
 	spec := Spec{Out: out, ReadsIn: []bool{true, true, false}, MACs: int64(o) * int64(i)}
-	for k := range in {
-		spec.floatBuffer(in, k, Border{})
+	spec.floatBuffer(in, 0, Border{})
+	if len(in) == 3 {
+		spec.floatBuffer(in, 2, Border{})
 	}
 	return spec, nil
 }
 
-// linearBlock is the number of rows of a matrix that one worker computes at a
-// time.
-const linearBlock = 28
+const (
+	// linearBlock is the number of rows of a matrix that one worker computes at a
+	// time.
+	linearBlock = 28
+	// codeColumns is the number of columns of a weight that one worker reads as real
+	// numbers at a time.
+	codeColumns = 32
+)
 
 // linear is the step of [LinearOp].
 type linear struct {
 	kernels.Linear
 	n       int
-	x, w, b *asFloats
+	x, b    *asFloats
+	w       View
 	y       View
 	dx, dw  View
 	dy      View
 	packed  packed
 	db      *channelSums
+	floats  []float32   // the weight, if it is codes and the forward pass runs
+	columns [][]float32 // of the weight, per worker, if it is codes
 	forward func(worker, i int)
 	input   func(worker, i int)
 	weight  func(worker, i int)
@@ -86,17 +95,24 @@ type linear struct {
 // Bind implements [Op].
 func (LinearOp) Bind(b *Binding) Step {
 	w := b.In[1].Type
-	s := &linear{Linear: kernels.Linear{I: w.Shape[1], O: w.Shape[0]}, n: b.Batch,
+	s := &linear{Linear: kernels.Linear{I: w.Shape[1], O: w.Shape[0]}, n: b.Batch, w: b.In[1],
 		y: b.Out, dx: b.GradIn[0], dw: b.GradIn[1], dy: b.GradOut}
-	s.x, s.w = b.floatsOf(0, Border{}), b.floatsOf(1, Border{})
+	s.x = b.floatsOf(0, Border{})
 	if len(b.In) == 3 {
 		s.b = b.floatsOf(2, Border{})
 		s.db = newChannelSums(b.GradIn[2], b.GradOut)
 	}
-	s.packed = packed{param: b.Node.Input(1).Param(), buf: make([]float32, s.ForwardSize()), pack: s.PackForward}
+	s.packed = packed{param: b.Node.Input(1).Param(), size: s.ForwardSize(), pack: s.PackForward}
 	s.forward = s.forwardBlock
 	if !s.dx.Empty() {
 		s.input = s.inputBlock
+		if s.w.Elem() != Float32 {
+			s.input = s.inputColumns
+			s.columns = make([][]float32, b.Pool.Workers())
+			for i := range s.columns {
+				s.columns[i] = make([]float32, s.O*codeColumns)
+			}
+		}
 	}
 	if !s.dw.Empty() {
 		s.weight = s.weightBlock
@@ -106,12 +122,25 @@ func (LinearOp) Bind(b *Binding) Step {
 
 func (s *linear) Forward(c *Context) {
 	s.x.run(c)
-	s.w.run(c)
 	if s.b != nil {
 		s.b.run(c)
 	}
-	s.packed.update(s.w.F32)
+	s.packed.update(s.realWeights())
 	c.Pool.Run(blocks(s.n, linearBlock), s.forward)
+}
+
+// realWeights returns the weight as real numbers.
+func (s *linear) realWeights() []float32 {
+	if s.w.Elem() == Float32 {
+		return s.w.F32
+	}
+	if s.floats == nil { // a fused operation may never run the forward pass
+		s.floats = make([]float32, s.O*s.I)
+	}
+	for o := range s.O {
+		s.w.expandChannel(s.floats[o*s.I:(o+1)*s.I], o*s.I, o)
+	}
+	return s.floats
 }
 
 func (s *linear) forwardBlock(_, i int) {
@@ -125,8 +154,11 @@ func (s *linear) forwardBlock(_, i int) {
 // dx[n i] = Σ over o of dy[n o]·w[o i]; dw[o i] = Σ over n of dy[n o]·x[n i];
 // db[o] = Σ over n of dy[n o].
 func (s *linear) Backward(c *Context) {
-	if s.input != nil {
-		s.w.run(c)
+	switch {
+	case s.input == nil:
+	case s.columns != nil:
+		c.Pool.Run(blocks(s.I, codeColumns), s.input)
+	default:
 		c.Pool.Run(blocks(s.n, linearBlock), s.input)
 	}
 	if s.weight != nil {
@@ -140,6 +172,16 @@ func (s *linear) Backward(c *Context) {
 
 func (s *linear) inputBlock(_, i int) {
 	s.BackwardInput(s.dx.F32, s.dy.F32, s.w.F32, i*linearBlock, min((i+1)*linearBlock, s.n), s.dx.Add)
+}
+
+// inputColumns computes some columns of dx from as many of the weight.
+func (s *linear) inputColumns(worker, i int) {
+	from, to := i*codeColumns, min((i+1)*codeColumns, s.I)
+	w := s.columns[worker][:s.O*(to-from)]
+	for o := range s.O {
+		s.w.expandChannel(w[o*(to-from):(o+1)*(to-from)], o*s.I+from, o)
+	}
+	s.BackwardInputColumns(s.dx.F32, s.dy.F32, w, s.n, from, to, s.dx.Add)
 }
 
 func (s *linear) weightBlock(_, i int) {

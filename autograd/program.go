@@ -530,6 +530,11 @@ func (f *borderFill) fill(start, n int) {
 		for i := range s {
 			s[i] = f.zero
 		}
+	case Int64:
+		s := f.view.I64[start : start+n]
+		for i := range s {
+			s[i] = int64(f.zero)
+		}
 	}
 }
 

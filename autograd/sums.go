@@ -9,13 +9,13 @@ import "github.com/bitgrad/bitgrad/internal/kernels"
 type chunks struct {
 	batch, n, size int
 	part           []float32 // n vectors
-	chunk          func(dst []float32, n0, n1 int)
+	chunk          func(worker int, dst []float32, n0, n1 int)
 	each, add      func(worker, i int)
 }
 
 // newChunks splits batch samples into n parts; chunk computes the sum of
 // samples n0..n1-1. The memory holds n vectors of the given size.
-func newChunks(batch, n, size int, memory []float32, chunk func(dst []float32, n0, n1 int)) *chunks {
+func newChunks(batch, n, size int, memory []float32, chunk func(worker int, dst []float32, n0, n1 int)) *chunks {
 	c := &chunks{batch: batch, n: n, size: size, part: memory, chunk: chunk}
 	c.each, c.add = c.compute, c.sumBlock
 	return c
@@ -30,8 +30,8 @@ func (c *chunks) run(ctx *Context) []float32 {
 	return c.part[:c.size]
 }
 
-func (c *chunks) compute(_, i int) {
-	c.chunk(c.part[i*c.size:(i+1)*c.size], i*c.batch/c.n, (i+1)*c.batch/c.n)
+func (c *chunks) compute(worker, i int) {
+	c.chunk(worker, c.part[i*c.size:(i+1)*c.size], i*c.batch/c.n, (i+1)*c.batch/c.n)
 }
 
 // sumBlock is the number of elements that one worker sums at a time.
@@ -116,6 +116,41 @@ func newChannelSums(dst, dy View) *channelSums {
 func (s *channelSums) run(c *Context) {
 	s.m.run(c)
 	writeSums(s.dst, s.m.A)
+}
+
+// imageSums writes the gradient of a vector that is added to every pixel. It takes
+// the upstream gradient image by image, in any order.
+type imageSums struct {
+	dst  View
+	l    Layout // of the upstream gradient
+	part []float64
+	sum  []float64
+}
+
+// newImageSums binds dst[c] = Σ dy over channel c; nil where dst is empty.
+func newImageSums(dst, dy View) *imageSums {
+	if dst.Empty() {
+		return nil
+	}
+	return &imageSums{dst: dst, l: dy.L, part: make([]float64, dy.L.N*dy.L.C), sum: make([]float64, dy.L.C)}
+}
+
+// add takes in image n.
+func (s *imageSums) add(n int, dy []float32) {
+	part := s.part[n*s.l.C : (n+1)*s.l.C]
+	clear(part)
+	kernels.ChannelSums(part, dy, s.l, n, n+1)
+}
+
+// write adds up the images, in order, and writes the gradient.
+func (s *imageSums) write() {
+	clear(s.sum)
+	for n := range s.l.N {
+		for c, v := range s.part[n*s.l.C : (n+1)*s.l.C] {
+			s.sum[c] += v
+		}
+	}
+	writeSums(s.dst, s.sum)
 }
 
 // writeSums writes sums to a gradient, or adds them.

@@ -42,6 +42,7 @@ var kernels = map[string]func(*build.Context){
 	"affine_avx2":      affine8,
 	"gradient_avx2":    gradient8,
 	"addcodes_avx2":    addCodes8,
+	"channelsums_avx2": channelSums8,
 }
 
 func main() {

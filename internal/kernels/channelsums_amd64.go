@@ -1,0 +1,36 @@
+//go:build amd64 && !purego
+
+package kernels
+
+import "github.com/bitgrad/bitgrad/internal/cpu"
+
+//go:noescape
+func channelSums16AVX2(sum *float64, x *float32, rows, pixels, rowStep, step int)
+
+//go:noescape
+func channelSums8AVX2(sum *float64, x *float32, rows, pixels, rowStep, step int)
+
+// channelSumsLevel says which variant runs. It is a number and not a function variable, so that
+// sums on the stack of a caller stay there.
+var channelSumsLevel cpu.ISA
+
+func init() {
+	for _, level := range []cpu.ISA{cpu.Portable, cpu.AVX2} {
+		register("channel sums", level, func() { channelSumsLevel = level })
+	}
+}
+
+func channelSums(sum []float64, x []float32, rows, pixels, rowStep, step int) {
+	c := 0
+	if channelSumsLevel != cpu.Portable {
+		for ; c+16 <= len(sum); c += 16 {
+			channelSums16AVX2(&sum[c], &x[c], rows, pixels, 4*rowStep, 4*step)
+		}
+		for ; c+8 <= len(sum); c += 8 {
+			channelSums8AVX2(&sum[c], &x[c], rows, pixels, 4*rowStep, 4*step)
+		}
+	}
+	if c < len(sum) {
+		channelSumsPortable(sum[c:], x[c:], rows, pixels, rowStep, step)
+	}
+}
