@@ -156,7 +156,7 @@ func (o IntConvOp) Bind(b *autograd.Binding) autograd.Step {
 	}
 	x, w := types[0].Format, types[1].Format
 	s := &intConvStep{o: o, b: b, linear: linear, shape: shape, channels: shape.O,
-		levels: make([]int32, b.In[1].Elements()), bias: make([]int64, shape.O), accScale: make([]float32, shape.O),
+		bias: make([]int64, shape.O), accScale: make([]float32, shape.O),
 		x: codesOf(b.In[0]), y: codesOf(b.Out)}
 	wBits := w.BitWidth
 	if wide(types) {
@@ -169,6 +169,9 @@ func (o IntConvOp) Bind(b *autograd.Binding) autograd.Step {
 	}
 	if err != nil {
 		panic("fakequant: integer convolution: " + err.Error())
+	}
+	if s.driver.Wide() || b.In[1].Elem() != autograd.Int8 {
+		s.levels = make([]int32, b.In[1].Elements())
 	}
 	n32, n64 := s.driver.ScratchLen()
 	workers := b.Pool.Workers()
@@ -203,7 +206,7 @@ type intConvStep struct {
 	shape    kernels.ConvShape
 	channels int
 	driver   *integer.ConvDriver
-	levels   []int32
+	levels   []int32 // of the weight, where its codes are no int8 or sums are int64
 	bias     []int64
 	accScale []float32 // real value of one accumulator, per channel
 	x, y     integer.Codes
@@ -256,11 +259,15 @@ func (s *intConvStep) bindPhase() {
 // load brings weights, biases and requantization of this step into the driver.
 func (s *intConvStep) load() {
 	x, w := s.b.In[0], s.b.In[1]
-	for i := range s.levels {
-		s.levels[i] = w.Code(i)
-	}
 	// The driver refuses nothing here: widths were settled when it was made.
-	_ = s.driver.SetWeights(s.levels, x.Grid.ZeroPoint)
+	if s.levels == nil {
+		_ = s.driver.SetCodes(w.U8, x.Grid.ZeroPoint)
+	} else {
+		for i := range s.levels {
+			s.levels[i] = w.Code(i)
+		}
+		_ = s.driver.SetWeights(s.levels, x.Grid.ZeroPoint)
+	}
 	for c := range s.accScale {
 		s.accScale[c] = accScale(x.Grid, w.Grid, c)
 	}

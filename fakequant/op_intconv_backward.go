@@ -17,10 +17,12 @@ type intBackward struct {
 	s        *intConvStep
 	inner    autograd.Step
 	dw, db   autograd.View
-	parts    []float64
-	mask     *rowLoop
+	parts    []float64 // Σ dy·(q−z) of every image
+	mask     *rowLoop  // of a linear layer; a convolution masks image by image
 	bits     []uint8
 	rowBytes int
+	dots     []float64 // Σ dŵ·(q−z) of every piece of the weight
+	dot      *pieceLoop
 }
 
 func (s *intConvStep) bindBackward() {
@@ -29,29 +31,45 @@ func (s *intConvStep) bindBackward() {
 		return
 	}
 	k := &intBackward{s: s, rowBytes: s.driver.PassRow()}
+	s.back = k
 	inner := *b
 	n := o.operandsOfConv()
 	inner.In, inner.GradIn = b.In[:n], append([]autograd.View(nil), b.GradIn[:n]...)
+	learned := o.Out != nil && o.Out.learned() && o.Norm == nil
 	// The range's gradient reads those of weight and bias also where nobody else does.
-	if o.Out != nil && o.Out.learned() && o.Norm == nil {
+	if learned {
 		for i := 1; i < n; i++ {
 			if inner.GradIn[i].Empty() || inner.GradIn[i].Add {
 				inner.GradIn[i] = privateGrad(b.In[i])
 			}
 		}
+		scales := 1
+		if b.In[1].Format.PerChannel {
+			scales = s.channels
+		}
+		pieces, perTask := split(scales, b.In[1].Elements()/scales)
+		k.dots, k.dot = make([]float64, len(pieces)), newPieceLoop(pieces, perTask, k.dotPiece)
 	}
 	k.dw = inner.GradIn[1]
 	if n == 3 {
 		k.db = inner.GradIn[2]
 	}
 	k.inner = o.Conv.Bind(&inner)
-	rows, length := b.GradOut.Rows()
-	k.parts = make([]float64, rows)
-	k.mask = newRowLoop(rows, length, k.maskRow)
-	if o.Out != nil && o.Norm == nil {
-		k.bits = b.Saved[len(b.Saved)-1].U8
+	if o.Out == nil {
+		return
 	}
-	s.back = k
+	k.parts = make([]float64, b.Batch)
+	conv, images := k.inner.(autograd.ConvStep)
+	switch {
+	case o.Norm != nil:
+		s.batch.bindBackward(conv)
+	case images:
+		k.bits = b.Saved[len(b.Saved)-1].U8
+		conv.Upstream(k.maskImage)
+	default:
+		k.bits = b.Saved[len(b.Saved)-1].U8
+		k.mask = newRowLoop(b.Batch, s.channels, func(worker, n int) { k.maskImage(worker, n) })
+	}
 }
 
 // privateGrad returns a gradient with memory of its own.
@@ -74,33 +92,44 @@ func (s *intConvStep) Backward(c *autograd.Context) {
 
 func (k *intBackward) run(c *autograd.Context) {
 	s := k.s
+	if k.mask != nil {
+		k.mask.run(c.Pool)
+	}
+	k.inner.Backward(c)
 	if s.o.Out == nil {
-		k.inner.Backward(c)
 		return
 	}
-	k.mask.run(c.Pool)
-	k.inner.Backward(c)
 	k.passOn()
-	if !s.o.Out.learned() {
+	if k.dot == nil {
 		return
 	}
 	sum := 0.0
 	for _, p := range k.parts {
 		sum += p
 	}
-	w := s.b.In[1]
-	per := w.Elements() / s.channels
-	in := 0.0
-	for i, d := range k.dw.F32 {
-		in += float64(d) * float64(w.Code(i)) * float64(w.Grid.ScaleAt(i/per))
+	g := s.b.Out.Grid
+	learnRange(s.o.Out, s.b, g, sum-k.inside(c)/float64(g.ScaleAt(0)), s.b.Out.Elements())
+}
+
+// inside returns Σ dz·v·s = ⟨dŵ,ŵ⟩ + ⟨db,b̂⟩.
+func (k *intBackward) inside(c *autograd.Context) float64 {
+	s := k.s
+	k.dot.run(c.Pool)
+	sum := 0.0
+	for i, p := range k.dot.pieces {
+		sum += k.dots[i] * float64(s.b.In[1].Grid.ScaleAt(p.scale))
 	}
 	if !k.db.Empty() {
 		for i, d := range k.db.F32 {
-			in += float64(d) * float64(s.bias[i]) * float64(s.accScale[i])
+			sum += float64(d) * float64(s.bias[i]) * float64(s.accScale[i])
 		}
 	}
-	g := s.b.Out.Grid
-	learnRange(s.o.Out, s.b, g, sum-in/float64(g.ScaleAt(0)), s.b.Out.Elements())
+	return sum
+}
+
+func (k *intBackward) dotPiece(i int) {
+	p := k.dot.pieces[i]
+	k.dots[i] = dotCodes(k.dw.F32[p.from:p.to], k.s.b.In[1], p.from)
 }
 
 // passOn adds the private gradients to those that other nodes share.
@@ -119,21 +148,26 @@ func (k *intBackward) passOn() {
 	}
 }
 
-// maskRow turns dy into dz and, where the range is learned, sums dy·(q−z) of what
-// the activation function does not cut.
-func (k *intBackward) maskRow(_, r int) {
+// maskImage turns the dy of image n into dz and, where the range is learned, sums dy·(q−z) of
+// what the activation function does not cut. It returns where dz lies.
+func (k *intBackward) maskImage(_, n int) []float32 {
 	s := k.s
 	dy, y := s.b.GradOut, s.b.Out
-	_, n := dy.Rows()
-	d := dy.F32[dy.Row(r):][:n]
+	_, length := dy.Rows()
 	learned, top := s.o.Out.learned(), cutsTop(s.o.act, s.requant.Hi, y.Grid)
-	if learned && !top {
-		k.parts[r] = dotCodes(d, y, y.Row(r))
+	sum := 0.0
+	for r := n * dy.L.H; r < (n+1)*dy.L.H; r++ {
+		d := dy.F32[dy.Row(r):][:length]
+		if learned && !top {
+			sum += dotCodes(d, y, y.Row(r))
+		}
+		kernels.SelectBits(d, d, k.bits[r*k.rowBytes:(r+1)*k.rowBytes], false)
+		if learned && top {
+			sum += dotCodes(d, y, y.Row(r))
+		}
 	}
-	kernels.SelectBits(d, d, k.bits[r*k.rowBytes:(r+1)*k.rowBytes], false)
-	if learned && top {
-		k.parts[r] = dotCodes(d, y, y.Row(r))
-	}
+	k.parts[n] = sum
+	return dy.F32
 }
 
 // cutsTop says that the activation function cuts values below the end hi of the grid. They

@@ -31,7 +31,8 @@ type intBatch struct {
 	factors [3][]float64 // [dp = f0·dy + (f1 + f2·acc)]
 
 	accumulate, mask func(worker, n int)
-	emit, input      *rowLoop
+	emit             *rowLoop
+	input            *rowLoop // of a linear layer; a convolution computes the gradient image by image
 	// Per image: Σdz and Σdz·acc for each channel, and Σdy·(q−z).
 	dySum, dyAcc, residual []float64
 }
@@ -61,14 +62,22 @@ func newIntBatch(s *intConvStep) *intBatch {
 		}
 	}
 	k.accumulate, k.emit = k.accumulateImage, newRowLoop(n*s.shape.OH, k.rowLen, k.emitRow)
-	if !s.b.GradOut.Empty() {
-		for i := range k.factors {
-			k.factors[i] = make([]float64, pixels*c)
-		}
-		k.mask, k.input = k.maskImage, newRowLoop(n*s.shape.OH, k.rowLen, k.inputRow)
-		k.dySum, k.dyAcc, k.residual = make([]float64, n*c), make([]float64, n*c), make([]float64, n)
-	}
 	return k
+}
+
+// bindBackward prepares the backward pass in front of that of the float operation.
+func (k *intBatch) bindBackward(conv autograd.ConvStep) {
+	n, c := k.s.b.Batch, k.s.channels
+	for i := range k.factors {
+		k.factors[i] = make([]float64, len(k.a))
+	}
+	k.mask = k.maskImage
+	k.dySum, k.dyAcc, k.residual = make([]float64, n*c), make([]float64, n*c), make([]float64, n)
+	if conv != nil {
+		conv.Upstream(k.inputImage)
+	} else {
+		k.input = newRowLoop(n, c, func(worker, n int) { k.inputImage(worker, n) })
+	}
 }
 
 // row returns the accumulators of row r = n·OH + h.
@@ -209,7 +218,9 @@ func (k *intBatch) backward(c *autograd.Context) {
 	for _, x := range f {
 		repeat(x, ch)
 	}
-	k.input.run(c.Pool)
+	if k.input != nil {
+		k.input.run(c.Pool)
+	}
 	s.back.inner.Backward(c)
 	learnRange(s.o.Out, s.b, k.grid, total, s.b.Out.Elements())
 }
@@ -235,8 +246,11 @@ func (k *intBatch) maskImage(_, n int) {
 	}
 }
 
-// inputRow turns dz into the gradient of the accumulators' real value.
-func (k *intBatch) inputRow(_, r int) {
+// inputImage turns the dz of image n into the gradient of the accumulators' real value.
+func (k *intBatch) inputImage(_, n int) []float32 {
 	dy := k.s.b.GradOut
-	kernels.MixAccumulators(dy.F32[dy.Row(r):][:k.rowLen], k.row(r), k.factors[0], k.factors[1], k.factors[2])
+	for r := n * dy.L.H; r < (n+1)*dy.L.H; r++ {
+		kernels.MixAccumulators(dy.F32[dy.Row(r):][:k.rowLen], k.row(r), k.factors[0], k.factors[1], k.factors[2])
+	}
+	return dy.F32
 }

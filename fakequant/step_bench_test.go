@@ -73,6 +73,9 @@ func BenchmarkStep(b *testing.B) {
 					b.Fatal(err)
 				}
 				load(p)
+				p.Forward() // touches the memory
+				p.Backward()
+				p.Commit()
 				b.ReportAllocs()
 				for b.Loop() {
 					p.Forward()
