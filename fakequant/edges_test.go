@@ -228,7 +228,7 @@ func TestPassIntervals(t *testing.T) {
 			}
 			for _, e := range []Estimator{STE{}, LSQ{}, TQT{}} {
 				for act := range activation(3) {
-					lo, hi := passInterval(e, &g, act, &st)
+					lo, hi := passInterval(e, &g, act, &st, accRange)
 					for a := int64(-limit); a <= limit; a++ {
 						v, x := math.Ldexp(float64(a), -st.n), float64(a)*st.real+st.realOff
 						if !st.shift {
@@ -263,10 +263,10 @@ func TestPassIntervalsAgainstTheLaw(t *testing.T) {
 		t.Fatal(err)
 	}
 	st := requantStage(&r, 0, 1.0/16)
-	if lo, hi := passInterval(TQT{}, &y, linear, &st); lo != -136 || hi != 119 {
+	if lo, hi := passInterval(TQT{}, &y, linear, &st, accRange); lo != -136 || hi != 119 {
 		t.Errorf("tqt: %d to %d, want -136 to 119", lo, hi)
 	}
-	if lo, hi := passInterval(LSQ{}, &y, linear, &st); lo != -127 || hi != 111 {
+	if lo, hi := passInterval(LSQ{}, &y, linear, &st, accRange); lo != -127 || hi != 111 {
 		t.Errorf("lsq: %d to %d, want -127 to 111", lo, hi)
 	}
 }

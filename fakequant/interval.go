@@ -21,29 +21,29 @@ const (
 
 var activationNames = [...]string{"", "relu", "relu6"}
 
-// accRange bounds the accumulators that the search looks at.
-const accRange = 1<<31 - 1
+// accRange bounds the int32 accumulators that the search looks at, wideRange those in int64,
+// which a float64 holds.
+const (
+	accRange  = 1<<31 - 1
+	wideRange = 1 << 53
+)
 
-// searchFirst returns the smallest a in [-accRange, accRange] for which f is
-// true, accRange+1 if there is none; f is monotone from false to true.
-func searchFirst(f func(a int64) bool) int64 {
-	lo, hi := int64(-accRange), int64(accRange+1)
-	for lo < hi {
-		m := (lo + hi) >> 1
-		if f(m) {
-			hi = m
-		} else {
-			lo = m + 1
-		}
+// searchFirst returns the smallest a in [-limit, limit] for which f is
+// true, limit+1 if there is none; f is monotone from false to true. The search begins at a guess.
+func searchFirst(guess float64, limit int64, f func(a int64) bool) int64 {
+	start := int64(0)
+	if guess >= float64(-limit) && guess <= float64(limit) {
+		start = int64(guess)
 	}
-	return lo
+	return searchFrom(start, -limit, limit+1, func(a int64) bool { return a > limit || f(a) })
 }
 
 // stage describes how an accumulator a of one channel becomes a code: v(a), its
 // unrounded number of steps, never decreases.
 type stage struct {
 	shift    bool
-	n        int     // shift: v = a·2^-n
+	n        int     // shift: v = a·2^-n/divisor
+	divisor  float64 // 0 means 1
 	m        float32 // else: v = float32(float32(a)·m) + off
 	off      float32
 	rounding quant.Rounding
@@ -53,33 +53,49 @@ type stage struct {
 
 func (s *stage) steps(a int64) float64 {
 	if s.shift {
-		return math.Ldexp(float64(a), -s.n)
+		v := math.Ldexp(float64(a), -s.n)
+		if s.divisor != 0 {
+			v /= s.divisor
+		}
+		return v
 	}
 	return float64(float32(float32(a)*s.m) + s.off)
+}
+
+// near returns about the a of v steps.
+func (s *stage) near(v float64) float64 {
+	if s.shift {
+		if s.divisor != 0 {
+			v *= s.divisor
+		}
+		return math.Ldexp(v, s.n)
+	}
+	return (v - float64(s.off)) / float64(s.m)
 }
 
 func (s *stage) rounded(a int64) float64 { return s.rounding.Round(s.steps(a)) }
 
 func (s *stage) value(a int64) float64 { return float64(a)*s.real + s.realOff }
 
-// passInterval returns the accumulators [lo, hi] for which the gradient passes
-// both the activation function and the estimator's inside test.
-func passInterval(e Estimator, g *quant.Grid, act activation, st *stage) (lo, hi int64) {
+// passInterval returns the accumulators [lo, hi], of absolute value up to limit, for which the
+// gradient passes both the activation function and the estimator's inside test.
+func passInterval(e Estimator, g *quant.Grid, act activation, st *stage, limit int64) (lo, hi int64) {
 	qlo, qhi := float64(g.QMin()-g.ZeroPoint), float64(g.QMax()-g.ZeroPoint)
+	low, high := st.near(qlo), st.near(qhi)
 	if e.Rounded() {
-		lo = searchFirst(func(a int64) bool { return st.rounded(a) >= qlo })
-		hi = searchFirst(func(a int64) bool { return st.rounded(a) > qhi }) - 1
+		lo = searchFirst(low, limit, func(a int64) bool { return st.rounded(a) >= qlo })
+		hi = searchFirst(high, limit, func(a int64) bool { return st.rounded(a) > qhi }) - 1
 	} else {
-		lo = searchFirst(func(a int64) bool { return st.steps(a) > qlo })
-		hi = searchFirst(func(a int64) bool { return st.steps(a) >= qhi }) - 1
+		lo = searchFirst(low, limit, func(a int64) bool { return st.steps(a) > qlo })
+		hi = searchFirst(high, limit, func(a int64) bool { return st.steps(a) >= qhi }) - 1
 	}
 	if act != linear {
-		lo = max(lo, searchFirst(func(a int64) bool { return st.value(a) > 0 }))
+		lo = max(lo, searchFirst(-st.realOff/st.real, limit, func(a int64) bool { return st.value(a) > 0 }))
 	}
 	if act == relu6 {
-		hi = min(hi, searchFirst(func(a int64) bool { return st.value(a) >= 6 })-1)
+		hi = min(hi, searchFirst((6-st.realOff)/st.real, limit, func(a int64) bool { return st.value(a) >= 6 })-1)
 	}
-	return max(lo, -accRange), min(hi, accRange)
+	return max(lo, -limit), min(hi, limit)
 }
 
 // requantStage describes channel c of a requantizer; one unit of the accumulator

@@ -88,6 +88,17 @@ func quantizeInto(y autograd.View, at int, x []float32, g *quant.Grid, k int, r 
 	return nans
 }
 
+// dequantizeInto writes the real numbers of codes with one scale, from element at of x on, to dst.
+func dequantizeInto(dst []float32, x autograd.View, at int) {
+	if x.U8 != nil && !x.Grid.MidRise {
+		kernels.Dequantize(dst, x.U8[at:at+len(dst)], x.Elem() == autograd.Int8, x.Grid.ZeroPoint, x.Grid.ScaleAt(0))
+		return
+	}
+	for i := range dst {
+		dst[i] = x.Grid.Dequantize(x.Code(at+i), 0)
+	}
+}
+
 // dotCodes returns Σ x·(q − z) over codes q from element at of y on.
 func dotCodes(x []float32, y autograd.View, at int) float64 {
 	z := y.Grid.ZeroPoint
@@ -110,8 +121,12 @@ type inside struct {
 
 // insideOf returns the test of a quantizer on grid g.
 func insideOf(q *Quantizer, g *quant.Grid) inside {
+	return insideGrid(q.Estimator, g, q.Format.Rounding)
+}
+
+func insideGrid(e Estimator, g *quant.Grid, r quant.Rounding) inside {
 	z := float32(g.ZeroPoint)
-	return inside{q.Estimator.Rounded(), float32(g.QMin()) - z, float32(g.QMax()) - z, q.Format.Rounding}
+	return inside{e.Rounded(), float32(g.QMin()) - z, float32(g.QMax()) - z, r}
 }
 
 // below says that v lies on this side of the grid or beyond its lower end.
@@ -136,6 +151,21 @@ func (i inside) reals(g *quant.Grid, c int) (lo, hi float32) {
 	lo = firstReal(i.lo*s, func(x float32) bool { return !i.below(stepsOf(g, x, c)) })
 	hi = firstReal(i.hi*s, func(x float32) bool { return i.above(stepsOf(g, x, c)) })
 	return lo, math.Nextafter32(hi, float32(math.Inf(-1)))
+}
+
+// steps returns the least and the largest number of steps, of scale s, that pass the test and the activation
+// function.
+func (i inside) steps(act activation, s float32) (lo, hi float32) {
+	lo = firstReal(i.lo, func(v float32) bool { return !i.below(v) })
+	hi = math.Nextafter32(firstReal(i.hi, i.above), float32(math.Inf(-1)))
+	if act != linear {
+		lo = max(lo, math.SmallestNonzeroFloat32)
+	}
+	if act == relu6 {
+		six := firstReal(6/s, func(v float32) bool { return float64(v)*float64(s) >= 6 })
+		hi = min(hi, math.Nextafter32(six, float32(math.Inf(-1))))
+	}
+	return lo, hi
 }
 
 // test reports whether a number of steps passes.

@@ -109,10 +109,10 @@ func (s *intMathStep) Lower(b *integer.Builder, name string, in []integer.Ref) (
 		if r.rule == quant.Shift {
 			rule = r.shift
 		}
-		l := s.b.Out.L
-		return b.AvgPool(name, in[0], integer.AvgPool{KH: r.kh, KW: r.kw, StrideH: r.sh, StrideW: r.sw,
-			Pad: integer.Pads{Top: r.top, Left: r.left, Bottom: r.bottom, Right: r.right}, OH: l.H, OW: l.W,
-			CountPad: r.countPad, Rule: rule, Grid: y}), r.err
+		k := r.s
+		return b.AvgPool(name, in[0], integer.AvgPool{KH: k.KH, KW: k.KW, StrideH: k.StrideH, StrideW: k.StrideW,
+			Pad: integer.Pads{Top: k.PadTop, Left: k.PadLeft, Bottom: k.PadBottom, Right: k.PadRight}, OH: k.OH, OW: k.OW,
+			CountPad: k.IncludePad, Rule: rule, Grid: y}), r.err
 	}
 	return integer.NoRef, fmt.Errorf("%s has no integer form", s.o.Name())
 }

@@ -123,7 +123,7 @@ func (o IntConvOp) Infer(env autograd.Env, in []autograd.Type) (autograd.Spec, e
 		}
 	} else {
 		spec.Out.DType, spec.Out.Format = codeType(o.Out.Format), &o.Out.Format
-		spec.ReadsOut = true
+		spec.ReadsOut = o.Out.learned()
 	}
 	switch {
 	case o.Norm != nil:
@@ -182,7 +182,7 @@ func (o IntConvOp) Bind(b *autograd.Binding) autograd.Step {
 	}
 	if o.Out != nil {
 		o.Out.initGrid(b.Out.Grid)
-		s.requant = newRequant(o.Out, w.PerChannel, shape.O)
+		s.requant = newRequant(o.Out, w.PerChannel, shape.O, s.driver.Wide())
 	} else {
 		*b.Out.Grid = quant.Grid{BitWidth: 32, Signed: true, Scale: []float32{1}}
 	}

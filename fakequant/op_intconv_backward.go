@@ -2,7 +2,6 @@ package fakequant
 
 import (
 	"github.com/bitgrad/bitgrad/autograd"
-	"github.com/bitgrad/bitgrad/internal/kernels"
 	"github.com/bitgrad/bitgrad/quant"
 )
 
@@ -148,26 +147,11 @@ func (k *intBackward) passOn() {
 	}
 }
 
-// maskImage turns the dy of image n into dz and, where the range is learned, sums dy·(q−z) of
-// what the activation function does not cut. It returns where dz lies.
+// maskImage turns the dy of image n into dz and returns where it lies.
 func (k *intBackward) maskImage(_, n int) []float32 {
 	s := k.s
-	dy, y := s.b.GradOut, s.b.Out
-	_, length := dy.Rows()
-	learned, top := s.o.Out.learned(), cutsTop(s.o.act, s.requant.Hi, y.Grid)
-	sum := 0.0
-	for r := n * dy.L.H; r < (n+1)*dy.L.H; r++ {
-		d := dy.F32[dy.Row(r):][:length]
-		if learned && !top {
-			sum += dotCodes(d, y, y.Row(r))
-		}
-		kernels.SelectBits(d, d, k.bits[r*k.rowBytes:(r+1)*k.rowBytes], false)
-		if learned && top {
-			sum += dotCodes(d, y, y.Row(r))
-		}
-	}
-	k.parts[n] = sum
-	return dy.F32
+	k.parts[n] = maskRows(s.b, n, k.bits, k.rowBytes, s.o.Out.learned(), cutsTop(s.o.act, s.requant.Hi, s.b.Out.Grid))
+	return s.b.GradOut.F32
 }
 
 // cutsTop says that the activation function cuts values below the end hi of the grid. They

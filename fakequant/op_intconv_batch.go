@@ -142,7 +142,10 @@ func (k *intBatch) follow() {
 		real := k.phase.a[ch] * float64(s.accScale[ch])
 		k.a[ch], k.off[ch] = float32(real/sy), float32(k.phase.b[ch]/sy)
 		st := stage{m: k.a[ch], off: k.off[ch], rounding: rounding, real: real, realOff: k.phase.b[ch]}
-		lo, hi := passInterval(s.o.Out.Estimator, g, s.o.act, &st)
+		lo, hi := passInterval(s.o.Out.Estimator, g, s.o.act, &st, accRange)
+		if lo > hi { // as int32 they may change places
+			lo, hi = 1, 0
+		}
 		k.lo[ch], k.hi[ch] = int32(lo), int32(hi)
 	}
 	repeat(k.a, s.channels)

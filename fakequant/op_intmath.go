@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/bitgrad/bitgrad/autograd"
+	"github.com/bitgrad/bitgrad/internal/kernels"
 	"github.com/bitgrad/bitgrad/quant"
 )
 
@@ -13,9 +14,9 @@ import (
 // product, an average, or a concatenation of grids. Operands: those of the
 // float operation, as codes, and the learned range, where there is one.
 //
-// The forward pass is the rule that ships, with one rounding. The backward
-// pass masks the upstream gradient by the unrounded value and lets the float
-// operation differentiate itself on the dequantized operands.
+// The forward pass is the rule that ships, with one rounding; it keeps one bit per
+// element, whether the gradient passes the unrounded value v. The backward pass is that
+// of the float operation on the dequantized operands, behind these bits.
 type IntMathOp struct {
 	// Float is the operation on real numbers.
 	Float autograd.Op
@@ -52,18 +53,20 @@ func (o IntMathOp) Infer(env autograd.Env, in []autograd.Type) (autograd.Spec, e
 			return autograd.Spec{}, errors.New("every operand must be codes of at most 16 bits")
 		}
 	}
-	spec, err := o.Float.Infer(env, in[:n])
+	float, err := o.Float.Infer(env, in[:n])
 	if err != nil {
-		return spec, err
+		return float, err
 	}
-	spec.InPlace = false
-	spec.Out = spec.Out.Floats()
-	spec.Border = nil
+	out := float.Out.Floats()
+	spec := autograd.Spec{Out: out, MACs: float.MACs, Note: float.Note}
 	if env.Mode.Training() {
-		spec.Saved = append(spec.Saved, autograd.Buffer{DType: autograd.Float32, Len: spec.Out.WithBatch(max(in[0].Shape[0], 1)).Elements()})
+		c, h, w := out.CHW()
+		batch := max(out.Shape[0], 1)
+		spec.Saved = []autograd.Buffer{{DType: autograd.Uint8, Len: batch * h * kernels.BitBytes(w*c)}}
 	}
-	spec.ReadsIn = slices.Repeat([]bool{true}, n)
-	spec.ReadsOut = true
+	_, product := o.Float.(autograd.MultiplyOp)
+	spec.ReadsIn = slices.Repeat([]bool{product || o.Out.learned()}, n)
+	spec.ReadsOut = o.Out.learned()
 	spec.Out.DType, spec.Out.Format = codeType(o.Out.Format), &o.Out.Format
 	return spec, nil
 }
@@ -72,118 +75,99 @@ func (o IntMathOp) Infer(env autograd.Env, in []autograd.Type) (autograd.Spec, e
 func (o IntMathOp) Bind(b *autograd.Binding) autograd.Step {
 	n := o.values(len(b.In))
 	o.Out.initGrid(b.Out.Grid)
-	s := &intMathStep{o: o, b: b, n: n}
-	s.rows, s.rowLen = b.Out.Rows()
-	s.rule = newMathRule(o, b, n)
-	s.emit = func(_, r int) { s.rule.row(r) }
-	s.parts = make([]rangeSum, s.rows)
-	s.watch = o.Out.watches(b.Mode)
+	s := &intMathStep{o: o, b: b, n: n, watch: o.Out.watches(b.Mode)}
+	rows, length := b.Out.Rows()
+	s.rule, s.rowBytes = newMathRule(o, b, n), kernels.BitBytes(length)
+	s.emit = newRowLoop(rows, length, s.emitRow)
 	if b.Mode.Training() {
-		inner := *b
-		inner.In = b.In[:n]
-		inner.GradIn = b.GradIn[:n]
-		inner.Saved = b.Saved[:len(b.Saved)-1]
-		// The float operation writes the unrounded values; they serve the mask.
-		inner.Out = autograd.View{Type: b.Out.Type.Floats(), Memory: b.Saved[len(b.Saved)-1]}
-		inner.Out.L = denseLike(b.Out)
-		s.values = inner.Out
-		s.inner = o.Float.Bind(&inner)
-		s.mask, s.look = s.maskRow, s.observeRow
+		s.bits, s.ends = b.Saved[0].U8, make([]rangeSum, rows)
+	}
+	if !b.GradOut.Empty() {
+		s.parts = make([]float64, b.Batch)
+		s.mask = newRowLoop(b.Batch, b.Out.L.H*length, s.maskImage)
 	}
 	return s
 }
 
-// denseLike returns the borderless layout of a view's shape.
-func denseLike(v autograd.View) autograd.Layout {
-	l := v.L
-	l.Off, l.SW, l.SH, l.SN = 0, l.C, l.W*l.C, l.H*l.W*l.C
-	return l
-}
-
+// intMathStep is the step of [IntMathOp].
 type intMathStep struct {
-	o            IntMathOp
-	b            *autograd.Binding
-	n            int
-	rows, rowLen int
-	rule         mathRule
-	emit         func(worker, r int)
-	inner        autograd.Step
-	values       autograd.View
-	watch        bool
-	mask, look   func(worker, r int)
-	parts        []rangeSum
+	o        IntMathOp
+	b        *autograd.Binding
+	n        int // operands with a value
+	rule     mathRule
+	watch    bool
+	bits     []uint8 // nil in evaluation
+	rowBytes int
+	ends     []rangeSum // the range of every row
+	parts    []float64  // what every image adds to the range's gradient
+	emit     *rowLoop
+	mask     *rowLoop
 }
 
 func (s *intMathStep) Forward(c *autograd.Context) {
 	s.o.Out.setGrid(s.b.Out.Grid)
-	s.rule.refresh(s.o.act)
-	c.Pool.Run(s.rows, s.emit)
-	if s.inner == nil {
+	s.rule.refresh(s.o.act, s.o.Out.Estimator)
+	s.emit.run(c.Pool)
+	if !s.watch {
 		return
 	}
-	s.inner.Forward(c)
-	if s.watch {
-		c.Pool.Run(s.rows, s.look)
-		o := Observation{Min: s.parts[0].min, Max: s.parts[0].max, Count: s.rows * s.rowLen}
-		for _, p := range s.parts {
-			o.Min, o.Max = min(o.Min, p.min), max(o.Max, p.max)
-		}
-		s.o.Out.observe(o, false)
+	o := Observation{Min: s.ends[0].min, Max: s.ends[0].max, Count: s.b.Out.Elements()}
+	for _, p := range s.ends {
+		o.Min, o.Max = min(o.Min, p.min), max(o.Max, p.max)
 	}
+	o.Min, o.Max = s.o.act.apply(o.Min), s.o.act.apply(o.Max)
+	s.o.Out.observe(o, false)
 }
 
-func (s *intMathStep) observeRow(_, r int) {
-	x := s.values.F32[r*s.rowLen : (r+1)*s.rowLen]
-	p := rangeSum{min: x[0], max: x[0]}
-	for _, v := range x {
-		p.min, p.max = min(p.min, v), max(p.max, v)
+func (s *intMathStep) emitRow(worker, r int) {
+	if s.bits == nil {
+		s.rule.row(worker, r, nil)
+		return
 	}
-	p.min, p.max = s.o.act.apply(p.min), s.o.act.apply(p.max)
-	s.parts[r] = p
+	p := &s.ends[r]
+	p.min, p.max = s.rule.row(worker, r, s.rowBits(r))
 }
 
-// Backward: dz = dy·[pass], then the float operation's own gradient.
+func (s *intMathStep) rowBits(r int) []uint8 { return s.bits[r*s.rowBytes : (r+1)*s.rowBytes] }
+
+// Backward: dz = dy·[pass] goes through the float operation. The range's gradient is
+// S = Σ dy·(q−z) over what the activation function does not cut, less Σ dz·v.
 func (s *intMathStep) Backward(c *autograd.Context) {
-	if s.inner == nil || s.b.GradOut.Empty() {
+	if s.mask == nil {
 		return
 	}
-	c.Pool.Run(s.rows, s.mask)
-	learnRange(s.o.Out, s.b, s.b.Out.Grid, sumParts(s.parts), s.b.Out.Elements())
-	s.inner.Backward(c)
+	s.mask.run(c.Pool)
+	sum := 0.0
+	for _, p := range s.parts {
+		sum += p
+	}
+	learnRange(s.o.Out, s.b, s.b.Out.Grid, sum, s.b.Out.Elements())
 }
 
-func (s *intMathStep) maskRow(_, r int) {
-	dy, y := s.b.GradOut, s.b.Out
-	d := dy.F32[dy.Row(r):][:s.rowLen]
-	at := y.Row(r)
-	g := y.Grid
-	z := float32(g.ZeroPoint)
-	in := inside{s.o.Out.Estimator.Rounded(), float32(g.QMin()) - z, float32(g.QMax()) - z, s.o.Out.Format.Rounding}
+func (s *intMathStep) maskImage(worker, n int) {
+	g := s.b.Out.Grid
+	_, hi := clampFor(g, s.o.act, s.o.Out.rule().Rounding())
+	s.parts[n] = maskRows(s.b, n, s.bits, s.rowBytes, s.o.Out.learned(), cutsTop(s.o.act, hi, g))
+	s.parts[n] -= s.rule.gradient(worker, n)
+}
+
+// maskRows turns the dy of image n into dz. Where the range is learned it returns Σ dy·(q−z) of
+// what the activation function does not cut; see cutsTop.
+func maskRows(b *autograd.Binding, n int, bits []uint8, rowBytes int, learned, top bool) float64 {
+	dy, y := b.GradOut, b.Out
+	_, length := dy.Rows()
 	sum := 0.0
-	lo, hi := g.QMin(), g.QMax()
-	for i, x := range s.values.F32[r*s.rowLen : (r+1)*s.rowLen] {
-		v := stepsOf(g, x, 0)
-		q := y.Code(at + i)
-		pass := in.test(v) && (s.o.act == linear || x > 0) && (s.o.act != relu6 || x < 6)
-		switch {
-		case pass:
-			sum += float64(d[i]) * float64(float32(q)-z-v)
-		case q == hi || q == lo && lo != g.ZeroPoint:
-			sum += float64(d[i]) * float64(float32(q)-z)
-			d[i] = 0
-		default:
-			d[i] = 0
+	for r := n * dy.L.H; r < (n+1)*dy.L.H; r++ {
+		d := dy.F32[dy.Row(r):][:length]
+		if learned && !top {
+			sum += dotCodes(d, y, y.Row(r))
+		}
+		kernels.SelectBits(d, d, bits[r*rowBytes:(r+1)*rowBytes], false)
+		if learned && top {
+			sum += dotCodes(d, y, y.Row(r))
 		}
 	}
-	s.parts[r].s = sum
-}
-
-// A mathRule computes rows of codes by a rule of the numeric law.
-type mathRule interface {
-	// refresh follows the grids of this step.
-	refresh(act activation)
-	// row writes row r = n·H + h of the output.
-	row(r int)
+	return sum
 }
 
 // clampFor returns the codes that may leave behind an activation function.

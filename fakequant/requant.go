@@ -16,14 +16,18 @@ type requant struct {
 	grid quant.Grid
 	// written is where they were written to, nil before.
 	written *int64
+	limit   int64 // of the accumulators
 }
 
-func newRequant(q *Quantizer, perChannel bool, channels int) *requant {
+func newRequant(q *Quantizer, perChannel bool, channels int, wide bool) *requant {
 	n := 1
 	if perChannel {
 		n = channels
 	}
-	r := &requant{last: make([]float32, channels)}
+	r := &requant{last: make([]float32, channels), limit: accRange}
+	if wide {
+		r.limit = wideRange
+	}
 	r.Rule = q.rule()
 	if r.Rule == quant.Shift {
 		r.Shift = make([]int32, n)
@@ -63,7 +67,7 @@ func (r *requant) intervals(lo, hi []int64, e Estimator, y *quant.Grid, act acti
 			continue
 		}
 		st := requantStage(&r.Requantizer, c, float64(accScale[c]))
-		lo[c], hi[c] = passInterval(e, y, act, &st)
+		lo[c], hi[c] = passInterval(e, y, act, &st, r.limit)
 	}
 	copy(r.last, accScale)
 	r.grid.ZeroPoint, r.written = y.ZeroPoint, &lo[0]

@@ -96,7 +96,7 @@ func TestRequantEqualsLaw(t *testing.T) {
 		q := &Quantizer{Format: f, Channels: 1, Estimator: STE{}}
 		channels := rapid.IntRange(1, 4).Draw(t, "channels")
 		perChannel := rapid.Bool().Draw(t, "per-channel")
-		r := newRequant(q, perChannel, channels)
+		r := newRequant(q, perChannel, channels, false)
 		for range 3 { // the same requantizer, with scales that change
 			var y quant.Grid
 			q.initGrid(&y)

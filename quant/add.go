@@ -81,9 +81,8 @@ func validateClamp(lo, hi int32) error {
 	return nil
 }
 
-// Apply returns the code of the sum of codes x and y; for an operand on a mid-rise grid,
-// of its level 2q + 1.
-func (a AddShift) Apply(x, y int32) int32 {
+// Sum returns the exact sum of codes x and y in units of 2^-f.
+func (a AddShift) Sum(x, y int32) int64 {
 	f := max(a.FA, a.FB)
 	sum := alignLeft(x, f-a.FA)
 	if b := alignLeft(y, f-a.FB); a.Subtract {
@@ -91,6 +90,13 @@ func (a AddShift) Apply(x, y int32) int32 {
 	} else {
 		sum += b
 	}
+	return sum
+}
+
+// Apply returns the code of the sum of codes x and y; for an operand on a mid-rise grid,
+// of its level 2q + 1.
+func (a AddShift) Apply(x, y int32) int32 {
+	f, sum := max(a.FA, a.FB), a.Sum(x, y)
 	if a.MidRise {
 		return floorShift(sum, f-a.FY, a.Lo, a.Hi)
 	}
@@ -151,12 +157,17 @@ func (a AddFloat) Validate() error {
 
 func abs32(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ (1 << 31)) }
 
+// Sum returns the sum of codes x and y in steps of the output, unrounded.
+func (a AddFloat) Sum(x, y int32) float32 {
+	p := float32(float32(x-a.Za) * a.Ma)
+	q := float32(float32(y-a.Zb) * a.Mb)
+	return float32(p + q)
+}
+
 // Apply returns the code of the sum of codes x and y; for an operand on a mid-rise grid,
 // of its level 2q + 1.
 func (a AddFloat) Apply(x, y int32) int32 {
-	p := float32(float32(x-a.Za) * a.Ma)
-	q := float32(float32(y-a.Zb) * a.Mb)
-	return clampFloat(roundLevel(float32(p+q), a.MidRise), a.Zy, a.Lo, a.Hi)
+	return clampFloat(roundLevel(a.Sum(x, y), a.MidRise), a.Zy, a.Lo, a.Hi)
 }
 
 // AddFixedPoint adds codes as TensorFlow Lite's ADD and SUB kernels do. With L = 20 for
