@@ -11,8 +11,8 @@ import (
 type productRule struct {
 	ruleBase
 	m           quant.Multiply
-	first, last int64   // the products that pass
-	unit        float64 // real value of a product of 1
+	first, last int64      // the products that pass
+	unit        float64    // real value of a product of 1
 	products    []products // per worker
 	factors     [][]float32
 }

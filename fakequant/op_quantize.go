@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/bitgrad/bitgrad/autograd"
+	"github.com/bitgrad/bitgrad/internal/kernels"
 	"github.com/bitgrad/bitgrad/quant"
 )
 
@@ -48,7 +49,7 @@ func (o QuantizeOp) Infer(env autograd.Env, in []autograd.Type) (autograd.Spec, 
 	}
 	out := in[0]
 	out.DType, out.Format = codeType(o.Q.Format), &o.Q.Format
-	return autograd.Spec{Out: out, ReadsIn: []bool{true}, ReadsOut: true, Note: o.Q.Format.String()}, nil
+	return autograd.Spec{Out: out, ReadsIn: []bool{true}, ReadsOut: o.Q.learned(), Note: o.Q.Format.String()}, nil
 }
 
 // operands checks that n tensors and the learned range of q are given.
@@ -70,26 +71,33 @@ func operands(in []autograd.Type, n int, q *Quantizer) error {
 // Bind implements [autograd.Op].
 func (o QuantizeOp) Bind(b *autograd.Binding) autograd.Step {
 	s := &quantizeStep{q: o.Q, b: b}
-	rows, _ := b.In[0].Rows()
-	s.rows = rows
-	s.parts = make([]rangeSum, rows)
+	s.rows, s.n = b.In[0].Rows()
+	s.parts = make([]rangeSum, s.rows)
+	s.look = newRowLoop(s.rows, s.n, s.observeRow)
 	if b.Mode == autograd.Calibrate {
-		s.fwd = s.observeRow
 		return s
 	}
 	o.Q.initGrid(b.Out.Grid)
-	s.fwd, s.bwd, s.look = s.forwardRow, s.backwardRow, s.observeRow
-	s.observation.Values = nil
+	s.forward = newRowLoop(s.rows, s.n, s.forwardRow)
+	// A gradient that nobody wants still tells that of the range.
+	if !b.GradOut.Empty() && (o.Q.learned() || !b.GradIn[0].Empty()) {
+		s.backward = newRowLoop(s.rows, s.n, s.backwardRow)
+		if b.GradIn[0].Empty() {
+			s.spare = scratch[float32](b.Pool.Workers(), s.n)
+		}
+	}
 	return s
 }
 
 type quantizeStep struct {
-	q              *Quantizer
-	b              *autograd.Binding
-	rows           int
-	parts          []rangeSum
-	fwd, bwd, look func(worker, r int)
-	observation    Observation
+	q       *Quantizer
+	b       *autograd.Binding
+	rows, n int
+	parts   []rangeSum
+	spare   [][]float32 // takes a gradient that nobody wants, per worker
+	lo, hi  float32     // the numbers that pass
+
+	look, forward, backward *rowLoop
 }
 
 // rangeSum is what one chunk of a tensor adds to the range's gradient and to
@@ -102,28 +110,41 @@ type rangeSum struct {
 
 func (s *quantizeStep) Forward(c *autograd.Context) {
 	if s.b.Mode == autograd.Calibrate {
-		c.Pool.Run(s.rows, s.fwd)
+		s.look.run(c.Pool)
 		s.observe(c, true)
 		return
 	}
 	s.q.setGrid(s.b.Out.Grid)
-	c.Pool.Run(s.rows, s.fwd)
+	s.forward.run(c.Pool)
 	for i := range s.parts {
 		c.NaNs += s.parts[i].nans
 	}
 	if s.q.watches(s.b.Mode) {
-		c.Pool.Run(s.rows, s.look)
+		s.look.run(c.Pool)
 		s.observe(c, false)
 	}
 }
 
-// observeRow copies the row through while calibrating and takes its range.
+// observeRow takes the range of a row, and while calibrating copies it through.
 func (s *quantizeStep) observeRow(_, r int) {
 	x := s.b.In[0]
-	_, n := x.Rows()
 	at := x.Row(r)
-	p := rangeSum{}
-	for i := range n {
+	p := &s.parts[r]
+	*p = rangeSum{}
+	var y []float32
+	if s.b.Mode == autograd.Calibrate {
+		y = s.b.Out.F32[s.b.Out.Row(r):][:s.n]
+	}
+	if x.F32 != nil {
+		row := x.F32[at : at+s.n]
+		copy(y, row)
+		bad := 0
+		if p.min, p.max, bad = kernels.FiniteRange(row); bad == 0 {
+			return
+		}
+		y = nil // NaN and infinity make the range what they are
+	}
+	for i := range s.n {
 		v := x.At(at+i, i%x.L.C)
 		if i == 0 {
 			p.min, p.max = v, v
@@ -132,19 +153,14 @@ func (s *quantizeStep) observeRow(_, r int) {
 		if bad(v) {
 			p.nans++
 		}
-	}
-	if s.b.Mode == autograd.Calibrate {
-		y := s.b.Out
-		to := y.Row(r)
-		for i := range n {
-			y.F32[to+i] = x.At(at+i, i%x.L.C)
+		if y != nil {
+			y[i] = v
 		}
 	}
-	s.parts[r] = p
 }
 
 func (s *quantizeStep) observe(c *autograd.Context, calibrating bool) {
-	_, n := s.b.In[0].Rows()
+	n := s.n
 	o := Observation{Min: s.parts[0].min, Max: s.parts[0].max, Count: n * s.rows}
 	for _, p := range s.parts {
 		o.Min, o.Max = min(o.Min, p.min), max(o.Max, p.max)
@@ -163,32 +179,24 @@ func (s *quantizeStep) observe(c *autograd.Context, calibrating bool) {
 
 func (s *quantizeStep) forwardRow(_, r int) {
 	x, y := s.b.In[0], s.b.Out
-	_, n := x.Rows()
 	from, to := x.Row(r), y.Row(r)
 	g, rounding := y.Grid, s.q.Format.Rounding
-	s.parts[r].nans = 0
-	if x.Elem() != autograd.Float32 {
-		for i := range n {
-			y.SetCode(to+i, g.Quantize(x.At(from+i, i%x.L.C), 0, rounding))
-		}
+	if x.F32 != nil {
+		s.parts[r].nans = int64(quantizeInto(y, to, x.F32[from:from+s.n], g, 0, rounding))
 		return
 	}
-	nans := int64(0)
-	for i, v := range x.F32[from : from+n] {
-		if bad(v) {
-			nans++
-		}
-		y.SetCode(to+i, g.Quantize(v, 0, rounding))
+	for i := range s.n {
+		y.SetCode(to+i, g.Quantize(x.At(from+i, i%x.L.C), 0, rounding))
 	}
-	s.parts[r].nans = nans
 }
 
 // Backward: dx = dx̂·[inside]; the range's gradient from S.
 func (s *quantizeStep) Backward(c *autograd.Context) {
-	if s.b.Mode == autograd.Calibrate || s.b.GradOut.Empty() {
+	if s.backward == nil {
 		return
 	}
-	c.Pool.Run(s.rows, s.bwd)
+	s.lo, s.hi = insideOf(s.q, s.b.Out.Grid).reals(s.b.Out.Grid, 0)
+	s.backward.run(c.Pool)
 	learnRange(s.q, s.b, s.b.Out.Grid, sumParts(s.parts), s.b.Out.Elements())
 }
 
@@ -217,40 +225,38 @@ func learnRange(q *Quantizer, b *autograd.Binding, g *quant.Grid, s float64, n i
 	}
 }
 
-func (s *quantizeStep) backwardRow(_, r int) {
-	x, y, dy, dx := s.b.In[0], s.b.Out, s.b.GradOut, s.b.GradIn[0]
-	_, n := x.Rows()
-	from, to, gfrom := x.Row(r), y.Row(r), dy.Row(r)
-	g := y.Grid
-	z := float32(g.ZeroPoint)
-	in := inside{s.q.Estimator.Rounded(), float32(g.QMin()) - z, float32(g.QMax()) - z, s.q.Format.Rounding}
+// backwardRow: S = Σ dx̂·(q−z) − Σ dx̂·x/s, the second sum over what passes.
+func (s *quantizeStep) backwardRow(worker, r int) {
+	x, y, dx := s.b.In[0], s.b.Out, s.b.GradIn[0]
+	from, dy := x.Row(r), s.b.GradOut.F32[s.b.GradOut.Row(r):][:s.n]
 	sum := 0.0
-	gto := 0
-	if !dx.Empty() {
-		gto = dx.Row(r)
+	if s.q.learned() {
+		sum = dotCodes(dy, y, y.Row(r))
 	}
-	for i := range n {
-		d := dy.F32[gfrom+i]
-		v := stepsOf(g, x.At(from+i, i%x.L.C), 0)
-		e := float32(y.Code(to+i)) - z
-		pass := in.test(v)
-		if pass {
-			e -= v
-		}
-		sum += float64(d) * float64(e)
-		if dx.Empty() {
-			continue
-		}
-		if !pass {
-			d = 0
-		}
-		if dx.Add {
-			dx.F32[gto+i] += d
-		} else {
-			dx.F32[gto+i] = d
+	var dst []float32
+	if dx.Empty() {
+		dst = s.spare[worker]
+	} else {
+		dst = dx.F32[dx.Row(r):][:s.n]
+	}
+	passed := 0.0
+	if x.F32 != nil {
+		passed = kernels.SelectRange(dst, dy, x.F32[from:from+s.n], s.lo, s.hi, dx.Add)
+	} else {
+		for i, d := range dy {
+			v := x.At(from+i, i%x.L.C)
+			if s.lo <= v && v <= s.hi {
+				passed += float64(d) * float64(v)
+			} else {
+				d = 0
+			}
+			if dx.Add {
+				d += dst[i]
+			}
+			dst[i] = d
 		}
 	}
-	s.parts[r].s = sum
+	s.parts[r].s = sum - passed/float64(y.Grid.ScaleAt(0))
 }
 
 // stepsOf returns x in units of the scale, as [quant.Grid.Quantize] computes it.
