@@ -54,7 +54,7 @@ func (s *intConvStep) Lower(b *integer.Builder, name string, in []integer.Ref) (
 		}
 		r = &q
 	}
-	weights, bias := s.driver.Levels(), slices.Clone(s.bias)
+	weights, bias := s.weightLevels(), slices.Clone(s.bias)
 	h := s.shape
 	if s.linear {
 		return b.Linear(name, in[0], integer.Linear{O: h.O, Weight: weights, WeightGrid: w.Clone(), Bias: bias, Requant: r, Grid: y}), nil

@@ -1,8 +1,10 @@
 package fakequant
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/bitgrad/bitgrad/autograd"
 	"github.com/bitgrad/bitgrad/integer"
@@ -172,6 +174,8 @@ func (o IntConvOp) Bind(b *autograd.Binding) autograd.Step {
 	}
 	if s.driver.Wide() || b.In[1].Elem() != autograd.Int8 {
 		s.levels = make([]int32, b.In[1].Elements())
+	} else {
+		s.codes = make([]uint8, b.In[1].Elements())
 	}
 	n32, n64 := s.driver.ScratchLen()
 	workers := b.Pool.Workers()
@@ -206,7 +210,10 @@ type intConvStep struct {
 	shape    kernels.ConvShape
 	channels int
 	driver   *integer.ConvDriver
-	levels   []int32 // of the weight, where its codes are no int8 or sums are int64
+	codes    []uint8 // of the weight, as the driver has them
+	zero     int32   // of the input, likewise
+	loaded   bool
+	levels   []int32 // instead of codes, where these are no int8 or sums are int64
 	bias     []int64
 	accScale []float32 // real value of one accumulator, per channel
 	x, y     integer.Codes
@@ -260,13 +267,16 @@ func (s *intConvStep) bindPhase() {
 func (s *intConvStep) load() {
 	x, w := s.b.In[0], s.b.In[1]
 	// The driver refuses nothing here: widths were settled when it was made.
-	if s.levels == nil {
-		_ = s.driver.SetCodes(w.U8, x.Grid.ZeroPoint)
-	} else {
+	switch zero := x.Grid.ZeroPoint; {
+	case s.levels != nil:
 		for i := range s.levels {
 			s.levels[i] = w.Code(i)
 		}
-		_ = s.driver.SetWeights(s.levels, x.Grid.ZeroPoint)
+		_ = s.driver.SetWeights(s.levels, zero)
+	case !s.loaded || s.zero != zero || !bytes.Equal(s.codes, w.U8):
+		copy(s.codes, w.U8)
+		s.loaded, s.zero = true, zero
+		_ = s.driver.SetWeightCodes(s.codes, zero)
 	}
 	for c := range s.accScale {
 		s.accScale[c] = accScale(x.Grid, w.Grid, c)
@@ -281,6 +291,18 @@ func (s *intConvStep) load() {
 		}
 	}
 	s.driver.SetBias(s.bias)
+}
+
+// weightLevels returns the levels of the weight of the last forward pass.
+func (s *intConvStep) weightLevels() []int32 {
+	if s.levels != nil {
+		return slices.Clone(s.levels)
+	}
+	levels := make([]int32, len(s.codes))
+	for i, q := range s.codes {
+		levels[i] = int32(int8(q))
+	}
+	return levels
 }
 
 func (s *intConvStep) Forward(c *autograd.Context) {
