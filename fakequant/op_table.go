@@ -81,9 +81,11 @@ func (o TableOp) Bind(b *autograd.Binding) autograd.Step {
 	} else {
 		s.df = slopeOf(o.Float)
 	}
-	s.rows, s.n = b.In[0].Rows()
-	s.parts = make([]rangeSum, s.rows)
-	s.fwd, s.bwd = s.forwardRow, s.backwardRow
+	rows, n := b.In[0].Rows()
+	s.n = n
+	s.parts = make([]rangeSum, rows)
+	s.grids = []*quant.Grid{b.In[0].Grid, b.Out.Grid}
+	s.fwd, s.bwd = newRowLoop(rows, n, s.forwardRow), newRowLoop(rows, n, s.backwardRow)
 	return s
 }
 
@@ -110,19 +112,32 @@ type tableStep struct {
 	o        TableOp
 	b        *autograd.Binding
 	f, df    func(x float32) float32
-	table    [256]int32   // by the byte of the code
-	pass     [256]float32 // derivative where the gradient passes, else 0
-	residual [256]float32 // what an element adds to the range's gradient, per unit of dy
-	rows, n  int
+	table    [256]int32    // by the byte of the code
+	pass     [256]float32  // derivative where the gradient passes, else 0
+	residual [256]float32  // what an element adds to the range's gradient, per unit of dy
+	grids    []*quant.Grid // of the operand and of the output
+	cache    gridCache
+	n        int // elements of a row
 	parts    []rangeSum
-	fwd, bwd func(worker, r int)
+	fwd, bwd *rowLoop
 }
 
 func (s *tableStep) Forward(c *autograd.Context) {
+	s.o.Q.setGrid(s.b.Out.Grid)
+	if s.cache.changed(s.grids) {
+		s.fill()
+	}
+	s.fwd.run(c.Pool)
+	if s.o.Q.watches(s.b.Mode) {
+		s.observe()
+	}
+}
+
+// fill computes the tables.
+func (s *tableStep) fill() {
 	x, g := s.b.In[0], s.b.Out.Grid
-	s.o.Q.setGrid(g)
 	z := float32(g.ZeroPoint)
-	in := inside{s.o.Q.Estimator.Rounded(), float32(g.QMin()) - z, float32(g.QMax()) - z, s.o.Q.Format.Rounding}
+	in := insideOf(s.o.Q, g)
 	lo, hi := x.Grid.QMin(), x.Grid.QMax()
 	for q := lo; q <= hi; q++ {
 		i := uint8(q)
@@ -140,17 +155,13 @@ func (s *tableStep) Forward(c *autograd.Context) {
 			s.pass[i] = s.df(real)
 		}
 	}
-	c.Pool.Run(s.rows, s.fwd)
-	if s.o.Q.watches(s.b.Mode) {
-		s.observe()
-	}
 }
 
 // observe shows the quantizer the values of the codes that occur.
 func (s *tableStep) observe() {
 	var seen [256]bool
 	x := s.b.In[0]
-	for r := range s.rows {
+	for r := range s.parts {
 		at := x.Row(r)
 		for _, u := range x.U8[at : at+s.n] {
 			seen[u] = true
@@ -177,7 +188,15 @@ func (s *tableStep) observe() {
 func (s *tableStep) forwardRow(_, r int) {
 	x, y := s.b.In[0], s.b.Out
 	from, to := x.Row(r), y.Row(r)
-	for i, u := range x.U8[from : from+s.n] {
+	src := x.U8[from : from+s.n]
+	if y.U8 != nil {
+		dst := y.U8[to : to+s.n]
+		for i, u := range src {
+			dst[i] = uint8(s.table[u])
+		}
+		return
+	}
+	for i, u := range src {
 		y.SetCode(to+i, s.table[u])
 	}
 }
@@ -186,24 +205,31 @@ func (s *tableStep) Backward(c *autograd.Context) {
 	if s.b.GradOut.Empty() {
 		return
 	}
-	c.Pool.Run(s.rows, s.bwd)
+	s.bwd.run(c.Pool)
 	learnRange(s.o.Q, s.b, s.b.Out.Grid, sumParts(s.parts), s.b.Out.Elements())
 }
 
 func (s *tableStep) backwardRow(_, r int) {
 	x, dy, dx := s.b.In[0], s.b.GradOut, s.b.GradIn[0]
-	from, at := x.Row(r), dy.Row(r)
-	sum := 0.0
-	for i, u := range x.U8[from : from+s.n] {
-		sum += float64(dy.F32[at+i]) * float64(s.residual[u])
+	from := x.Row(r)
+	src, d := x.U8[from:from+s.n], dy.F32[dy.Row(r):][:s.n]
+	if s.o.Q.learned() {
+		sum := 0.0
+		for i, u := range src {
+			sum += float64(d[i]) * float64(s.residual[u])
+		}
+		s.parts[r].s = sum
 	}
-	s.parts[r].s = sum
 	if dx.Empty() {
 		return
 	}
-	to := dx.Row(r)
-	for i, u := range x.U8[from : from+s.n] {
-		put(dx, to+i, dy.F32[at+i]*s.pass[u])
+	to := dx.F32[dx.Row(r):][:s.n]
+	for i, u := range src {
+		v := d[i] * s.pass[u]
+		if dx.Add {
+			v += to[i]
+		}
+		to[i] = v
 	}
 }
 
@@ -240,18 +266,23 @@ func (o TableInputOp) Infer(env autograd.Env, in []autograd.Type) (autograd.Spec
 func (o TableInputOp) Bind(b *autograd.Binding) autograd.Step {
 	o.Q.initGrid(b.Out.Grid)
 	s := &tableInputStep{o: o, b: b}
-	s.rows, s.n = b.In[0].Rows()
-	s.fwd = s.row
+	rows, n := b.In[0].Rows()
+	s.n = n
+	s.rows = newRowLoop(rows, n, s.row)
+	if b.Out.U8 != nil {
+		s.bytes = make([][256]uint8, b.In[0].L.C)
+	}
 	return s
 }
 
 type tableInputStep struct {
-	o       TableInputOp
-	b       *autograd.Binding
-	tables  [][256]int32
-	grid    quant.Grid // that the tables were made for
-	rows, n int
-	fwd     func(worker, r int)
+	o      TableInputOp
+	b      *autograd.Binding
+	tables [][256]int32
+	bytes  [][256]uint8 // the same, for codes in bytes
+	grid   quant.Grid   // that the tables were made for
+	rows   *rowLoop
+	n      int
 }
 
 func (s *tableInputStep) Forward(c *autograd.Context) {
@@ -261,14 +292,29 @@ func (s *tableInputStep) Forward(c *autograd.Context) {
 		// Prepare and Infer have checked what InputTable refuses.
 		s.tables, _ = quant.InputTable(s.o.Normalize.Scale, s.o.Normalize.Offset, *g, s.o.Q.Format.Rounding)
 		s.grid = g.Clone()
+		for c := range s.bytes {
+			for p, q := range s.tables[c] {
+				s.bytes[c][p] = uint8(q)
+			}
+		}
 	}
-	c.Pool.Run(s.rows, s.fwd)
+	s.rows.run(c.Pool)
 }
 
 func (s *tableInputStep) row(_, r int) {
 	x, y := s.b.In[0], s.b.Out
 	from, to := x.Row(r), y.Row(r)
 	ch := x.L.C
+	if s.bytes != nil {
+		src, dst := x.U8[from:from+s.n], y.U8[to:to+s.n]
+		for c := range s.bytes {
+			table := &s.bytes[c]
+			for i := c; i < len(src); i += ch {
+				dst[i] = table[src[i]]
+			}
+		}
+		return
+	}
 	c := 0
 	for i, p := range x.U8[from : from+s.n] {
 		y.SetCode(to+i, s.tables[c][p])
