@@ -53,7 +53,8 @@ type Spec struct {
 	// Border[i] is the frame that the node wants around input i, filled with
 	// real zero. Missing entries mean none. Only images [N C H W] get one.
 	Border []Border
-	// GradBorder is the zero frame wanted around the gradient of the output.
+	// GradBorder is the zero frame wanted around the gradient of the output to
+	// compute that of input 0; where the latter is not wanted there is none.
 	GradBorder Border
 	// Saved buffers live from the node's Forward to its Backward.
 	Saved []Buffer

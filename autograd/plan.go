@@ -77,6 +77,14 @@ func (d *draft) readsIn(i int) bool {
 	return d.grad && i < len(d.spec.ReadsIn) && d.spec.ReadsIn[i]
 }
 
+// gradWanted says that Backward writes the gradient of input k.
+func (d *draft) gradWanted(ds []*draft, k int) bool {
+	if !d.grad || k >= len(d.in) || k < len(d.spec.NoGrad) && d.spec.NoGrad[k] {
+		return false
+	}
+	return ds[d.in[k]].grad
+}
+
 // maxArena bounds the memory of a program: 1 TiB, or a quarter of the address
 // space.
 const maxArena = min(1<<40, math.MaxInt/2)
@@ -190,7 +198,7 @@ func makePlan(ds []*draft) (*plan, error) {
 		if !d.grad || d.node.param != nil {
 			continue
 		}
-		if framed(d.spec.Out) {
+		if framed(d.spec.Out) && d.gradWanted(ds, 0) {
 			p.gborder[i] = d.spec.GradBorder
 		}
 		_, n := layoutOf(d.spec.Out.Floats(), p.gborder[i])

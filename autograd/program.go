@@ -191,7 +191,7 @@ func (p *Program) cutGradients() {
 		d := p.drafts[i]
 		d.grad = d.grad && reached[i]
 		for k, j := range d.in {
-			if p.gradWanted(d, k) {
+			if d.gradWanted(p.drafts, k) {
 				reached[j] = true
 			}
 		}
@@ -245,7 +245,7 @@ func (p *Program) bind() error {
 			continue
 		}
 		for k, j := range d.in {
-			if p.gradWanted(d, k) {
+			if d.gradWanted(p.drafts, k) {
 				add[i][k] = writer[j] >= 0
 				writer[j] = i
 			}
@@ -260,7 +260,7 @@ func (p *Program) bind() error {
 		for k, j := range d.in {
 			b.In = append(b.In, p.values[j])
 			var gv View
-			if p.gradWanted(d, k) {
+			if d.gradWanted(p.drafts, k) {
 				gv = p.grads[j]
 				gv.Add = add[i][k]
 			}
@@ -307,13 +307,6 @@ var (
 
 func (p *Program) bad(n *Node, err error) error {
 	return &NodeError{Node: n.name, Op: n.op.Name(), In: typesOf(n.in), Err: err, kind: ErrGraph}
-}
-
-func (p *Program) gradWanted(d *draft, k int) bool {
-	if !d.grad || k < len(d.spec.NoGrad) && d.spec.NoGrad[k] {
-		return false
-	}
-	return p.drafts[d.in[k]].grad
 }
 
 // Forward runs every node once on the inputs last loaded.
