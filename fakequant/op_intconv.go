@@ -34,10 +34,17 @@ type IntConvOp struct {
 	HasOwn  bool  // batch phase: the convolution's own bias is an operand
 	act     activation
 	Out     *Quantizer
+	// Pool is the max pool behind the quantizer, only in training.
+	Pool *autograd.MaxPoolOp
 }
 
-// Name returns the name of the operation that it fuses.
-func (o IntConvOp) Name() string { return "int_" + o.Conv.Name() }
+// Name returns the name of the operations that it fuses.
+func (o IntConvOp) Name() string {
+	if o.Pool != nil {
+		return "int_" + o.Conv.Name() + "_pool"
+	}
+	return "int_" + o.Conv.Name()
+}
 
 // States returns the state of the fused parts.
 func (o IntConvOp) States() []*autograd.State {
@@ -117,6 +124,14 @@ func (o IntConvOp) Infer(env autograd.Env, in []autograd.Type) (autograd.Spec, e
 		spec.NoGrad = []bool{false, false, false, false, false, o.HasOwn}
 	}
 	spec.InPlace = false
+	if o.Pool != nil {
+		pooled, err := o.Pool.Infer(env, []autograd.Type{o.poolType(shape, in[0].Shape[0])})
+		if err != nil {
+			return spec, err
+		}
+		spec.Out, spec.Saved, spec.GradBorder = pooled.Out, append(spec.Saved, pooled.Saved...), autograd.Border{}
+		spec.Note += ", max pool " + pooled.Note
+	}
 	spec.Out = spec.Out.Floats()
 	if o.Out == nil {
 		spec.Out.DType, spec.Out.Format = autograd.Int32, &accumulators
@@ -191,8 +206,12 @@ func (o IntConvOp) Bind(b *autograd.Binding) autograd.Step {
 		*b.Out.Grid = quant.Grid{BitWidth: 32, Signed: true, Scale: []float32{1}}
 	}
 	s.bindPhase()
-	s.bindBackward()
 	s.forward = s.forwardBlock
+	if o.Pool != nil {
+		s.pool = newIntPool(s)
+		s.forward = s.pool.forwardImage
+	}
+	s.bindBackward()
 	return s
 }
 
@@ -227,6 +246,7 @@ type intConvStep struct {
 	forward  func(worker, i int)
 
 	batch *intBatch    // batch phase, else nil
+	pool  *intPool     // nil without a pool
 	back  *intBackward // nil where there is no backward pass
 }
 
@@ -377,9 +397,12 @@ func (s *intConvStep) observeAccumulators() {
 		}
 		first = false
 	}
-	o.Count = s.b.Out.Elements()
+	o.Count = s.elements()
 	s.o.Out.observe(o, false)
 }
+
+// elements returns how many accumulators a step has.
+func (s *intConvStep) elements() int { return s.b.Batch * s.shape.OH * s.shape.OW * s.shape.O }
 
 func (a activation) apply(x float32) float32 {
 	switch a {

@@ -53,6 +53,13 @@ func (s *intConvStep) bindBackward() {
 	if n == 3 {
 		k.db = inner.GradIn[2]
 	}
+	if s.pool != nil {
+		var border autograd.Border
+		if !b.GradIn[0].Empty() {
+			border.Top, border.Left, border.Bottom, border.Right = s.shape.DyBorder()
+		}
+		inner.GradOut = s.pool.bindBackward(border)
+	}
 	k.inner = o.Conv.Bind(&inner)
 	if o.Out == nil {
 		return
@@ -62,6 +69,8 @@ func (s *intConvStep) bindBackward() {
 	switch {
 	case o.Norm != nil:
 		s.batch.bindBackward(conv)
+	case s.pool != nil:
+		conv.Upstream(s.pool.upstream)
 	case images:
 		k.bits = b.Saved[len(b.Saved)-1].U8
 		conv.Upstream(k.maskImage)
@@ -107,7 +116,7 @@ func (k *intBackward) run(c *autograd.Context) {
 		sum += p
 	}
 	g := s.b.Out.Grid
-	learnRange(s.o.Out, s.b, g, sum-k.inside(c)/float64(g.ScaleAt(0)), s.b.Out.Elements())
+	learnRange(s.o.Out, s.b, g, sum-k.inside(c)/float64(g.ScaleAt(0)), s.elements())
 }
 
 // inside returns Σ dz·v·s = ⟨dŵ,ŵ⟩ + ⟨db,b̂⟩.

@@ -11,7 +11,8 @@ import (
 //	drop-dropout      removes dropout where it does nothing
 //	fold-bias         outside the batch phase a folded batch norm is a bias
 //	table-input       pixels become codes through one table
-//	integer-conv      convolution + batch norm + ReLU + quantize, on integers
+//	integer-conv      convolution + batch norm + ReLU + quantize, on integers; in training
+//	                  without batch norm a max pool behind it
 //	integer-math      sum, product, average or concatenation + ReLU + quantize
 //	table             a pointwise function between codes becomes a table
 //
@@ -138,13 +139,28 @@ func passIntConv(mode autograd.Mode, e *autograd.Edit) error {
 		if next != nil {
 			if k, q := quantizerOf(e, tail); k != nil {
 				o.Out = q
-				e.Fuse(k, n.Name(), o, append(in, rangeOperand(k)...)...)
+				in = append(in, rangeOperand(k)...)
+				if p := maxPoolBehind(e, k); mode.Training() && p != nil && o.poolable(types(n), *p) {
+					o.Pool = p
+					k = e.Only(k)
+				}
+				e.Fuse(k, n.Name(), o, in...)
 				continue
 			}
 		}
 		// Accumulators are an output of the network, nothing else.
 		if tail == n && o.Norm == nil && (e.IsOutput(n) || feedsLossOnly(e, n)) {
 			e.SetOp(n, o, in...)
+		}
+	}
+	return nil
+}
+
+// maxPoolBehind returns the max pool that is the only reader of n.
+func maxPoolBehind(e *autograd.Edit, n *autograd.Node) *autograd.MaxPoolOp {
+	if k := e.Only(n); k != nil {
+		if p, ok := k.Op().(autograd.MaxPoolOp); ok {
+			return &p
 		}
 	}
 	return nil

@@ -1,0 +1,116 @@
+package fakequant
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/bitgrad/bitgrad/autograd"
+	"github.com/bitgrad/bitgrad/internal/parallel"
+)
+
+// pooledNet has max pools behind convolutions: windows that overlap, that are padded, and a ReLU6 that cuts
+// below the end of the grid.
+func pooledNet(t *testing.T) *autograd.Graph {
+	t.Helper()
+	g := autograd.NewGraph("pooled")
+	x := autograd.Normalize("normalize", g.Input("input", autograd.Uint8, 2, 11, 9), []float32{1.0 / 64, 1.0 / 128}, []float32{-2, -1})
+	conv := func(name string, x *autograd.Node, o, groups int) *autograd.Node {
+		c, _, _ := x.Type().CHW()
+		return autograd.Conv2D(name, x, g.Param(name+".weight", autograd.Weight, autograd.HeNormal(), o, c/groups, 3, 3),
+			g.Param(name+".bias", autograd.Bias, autograd.Normal(0.3), o), autograd.ConvAttrs{Pad: autograd.Same(3), Groups: groups})
+	}
+	x = autograd.MaxPool("pool1", conv("conv1", x, 5, 1), autograd.PoolAttrs{KH: 3, KW: 3, StrideH: 2, StrideW: 2, Pad: autograd.Border{Top: 1, Left: 1}, Size: autograd.PoolCeil})
+	x = autograd.MaxPool("pool2", autograd.ReLU6("relu2", conv("conv2", x, 10, 5)), autograd.PoolAttrs{KH: 2, KW: 3, StrideH: 1, StrideW: 2})
+	x = autograd.MaxPool("pool3", autograd.ReLU("relu3", conv("conv3", x, 8, 1)), autograd.PoolAttrs{KH: 2, KW: 2, StrideH: 2, StrideW: 2})
+	x = autograd.Flatten("flat", x)
+	f, _, _ := x.Type().CHW()
+	g.SetOutput("logits", autograd.Linear("fc", x, g.Param("fc.weight", autograd.Weight, autograd.HeNormal(), 5, f), nil))
+	if err := g.Err(); err != nil {
+		t.Fatal(err)
+	}
+	g.Initialize(3)
+	// Large enough that the ReLU6 cuts.
+	for i, v := range g.Node("conv2.weight").Param().Value {
+		g.Node("conv2.weight").Param().Value[i] = 4 * v
+	}
+	return g
+}
+
+// TestPoolBehindConvolution compares training with max pools inside the convolutions in front of them with
+// max pools as nodes of their own, for any number of workers.
+func TestPoolBehindConvolution(t *testing.T) {
+	apart := Passes()
+	for i, p := range apart {
+		if p.Name == "integer-conv" { // evaluation leaves pools alone
+			apart[i].Apply = func(_ autograd.Mode, e *autograd.Edit) error { return passIntConv(autograd.Evaluate, e) }
+		}
+	}
+	for name, spec := range specs() {
+		for _, mode := range []autograd.Mode{autograd.Train, autograd.Frozen} {
+			t.Run(fmt.Sprintf("%s/%s", name, mode), func(t *testing.T) {
+				g, _, err := Prepare(pooledNet(t), spec)
+				if err != nil {
+					t.Fatal(err)
+				}
+				g = withLoss(t, g)
+				calibrated(t, g)
+				run := func(o autograd.CompileOptions) (*autograd.Program, map[string][]float32) {
+					o.Mode, o.Batch, o.Poison = mode, testBatch, true
+					p, err := g.Compile(o)
+					if err != nil {
+						t.Fatal(err)
+					}
+					loadRandom(p, 5)
+					p.Forward()
+					p.Backward()
+					got := map[string][]float32{"loss": {p.Loss()}}
+					for _, q := range p.Params() {
+						got[q.Name] = append([]float32(nil), q.Grad...)
+					}
+					for _, s := range g.States() {
+						if s.Staged() {
+							got[s.Name] = append([]float32(nil), s.Stage()...)
+						}
+					}
+					p.Discard()
+					return p, got
+				}
+				p, want := run(autograd.CompileOptions{Plain: true, Passes: apart})
+				if n := pools(p); n != 3 {
+					t.Fatalf("%d max pools stand alone, want 3", n)
+				}
+				for _, workers := range []int{1, 2, 9} {
+					pool := parallel.New(workers)
+					p, got := run(autograd.CompileOptions{Pool: pool})
+					pool.Close()
+					if n := pools(p); n != 0 {
+						t.Fatalf("%d max pools stand alone, want none", n)
+					}
+					for k, w := range want {
+						for i, v := range got[k] {
+							// The sums of the ranges' gradients round in another order; they cancel.
+							if tol := 1e-4 * math.Abs(float64(w[i])); math.Abs(float64(v-w[i])) > tol || len(w) > 1 && v != w[i] {
+								t.Errorf("%d workers: %s[%d]: %v, want %v", workers, k, i, v, w[i])
+							}
+						}
+						if len(got[k]) != len(w) {
+							t.Errorf("%d workers: %s has %d elements, want %d", workers, k, len(got[k]), len(w))
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+// pools counts the max pools that are nodes.
+func pools(p *autograd.Program) int {
+	n := 0
+	for _, k := range p.Graph().Nodes() {
+		if _, ok := k.Op().(autograd.MaxPoolOp); ok {
+			n++
+		}
+	}
+	return n
+}
