@@ -14,8 +14,10 @@
 //
 //	kernel            variants              computes
 //	accumulate        portable avx2 avx512  the adding of pooling
+//	add bits          portable avx2         AddShiftBits, AddFloatBits
 //	add codes         portable avx2 avx512  AddShift, AddFloat
 //	affine            portable avx2 avx512  RequantizeAffine, AccumulatorRange, FiniteRange
+//	channel sums      portable avx2         ChannelSums
 //	depthwise         portable avx2 avx512  depthwise convolutions, Average, SumCodes
 //	divide            portable avx2         Average, AverageBackward
 //	elementwise       portable avx2 avx512  ReLU, ReLUBackward, Add, Axpy, ScaleBias
@@ -31,7 +33,7 @@
 //	requantize shift  portable avx2 avx512  RequantizeShift
 //	unpack            portable avx2         UnpackWeightGrad
 //
-// Only in Go are softmax, the sums Sum and Dot in order, copies to and from NCHW, the packing of
+// Only in Go are softmax, MultiplyCodes, the sums Sum and Dot in order, copies to and from NCHW, the packing of
 // weights for the gradient of the input and of 8-bit weights larger than 1×1, and requantization
 // by fixed-point multipliers, by shifts to the left and of mid-rise grids. The AVX2 forms of sums per
 // channel and of max pooling want eight channels, and shorter rows fall back as well.
