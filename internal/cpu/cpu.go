@@ -28,7 +28,7 @@ type ISA uint8
 // The ladder of instruction sets.
 const (
 	Portable ISA = iota // Go alone
-	AVX2                // AVX2 and FMA
+	AVX2                // AVX2, FMA and BMI2
 	AVX512              // AVX-512 F, BW, VL and DQ, and AVX2
 	VNNI                // AVX-512 VNNI (8-bit dot products), and AVX512
 )

@@ -50,7 +50,7 @@ func accumulatorRangePortable(least, most, acc []int32) {
 }
 
 // FiniteRange returns the least and the largest of the finite elements of x, +Inf and −Inf if
-// there are none, and how many are not finite.
+// there are none, and how many are not finite. A zero that it returns has no sign.
 func FiniteRange(x []float32) (lo, hi float32, bad int) {
 	var ends [2][rangeLanes]float32
 	for i := range ends[0] {
@@ -63,7 +63,7 @@ func FiniteRange(x []float32) (lo, hi float32, bad int) {
 	for i := range ends[0] {
 		lo, hi = min(lo, ends[0][i]), max(hi, ends[1][i])
 	}
-	return lo, hi, bad
+	return lo + 0, hi + 0, bad // −0 + 0 = 0
 }
 
 const rangeLanes = 16

@@ -89,5 +89,12 @@ func TestFiniteRange(t *testing.T) {
 				t.Fatalf("%d elements: %v to %v, %d bad, want %v to %v, %d", n, lo, hi, bad, wantLo, wantHi, wantBad)
 			}
 		}
+		for n := range 40 { // the order of zeros must not show
+			zeros := make([]float32, n+2)
+			zeros[n] = float32(math.Copysign(0, -1))
+			if lo, hi, _ := FiniteRange(zeros); math.Signbit(float64(lo)) || math.Signbit(float64(hi)) {
+				t.Fatalf("%d zeros: %v to %v, want 0 to 0", n, lo, hi)
+			}
+		}
 	})
 }

@@ -63,7 +63,8 @@ func runVariants(b *testing.B, name string, c rowBench) {
 	}
 }
 
-func rowBenches(b *testing.B, channels int) []rowBench {
+func rowBenches(t testing.TB, channels int) []rowBench {
+	t.Helper()
 	r := testRand()
 	pixels := 6400 / channels
 	n := pixels * channels
@@ -77,7 +78,7 @@ func rowBenches(b *testing.B, channels int) []rowBench {
 	sums, squares, exact := make([]float64, channels), make([]float64, channels), NewAccMoments(channels)
 	shape := PoolShape{C: channels, KH: 2, KW: 2, StrideH: 2, StrideW: 2, H: 2, W: pixels / 2}
 	if err := shape.Complete(); err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	pooled, index, sum := make([]float32, n/4), make([]uint8, n/4), make([]int32, n/4)
 	xl, yl := Dense(1, 2, shape.W, channels), Dense(1, 1, shape.OW, channels)

@@ -99,6 +99,16 @@ func TestRowsAreTheSameBytes(t *testing.T) {
 	}
 }
 
+func TestRowsAllocateNothing(t *testing.T) {
+	for _, channels := range []int{64, 20, 3} {
+		for _, c := range rowBenches(t, channels) {
+			if got := testing.AllocsPerRun(2, c.run); got != 0 {
+				t.Errorf("%s, %d channels: %v allocations, want 0", c.name, channels, got)
+			}
+		}
+	}
+}
+
 // guardedRow returns n elements for results, between guards, and all of them.
 func guardedRow[T comparable](n int, fill T) (in, all []T) {
 	g := guard(n, fill, fill)
