@@ -293,11 +293,12 @@ func (p pool) check() error {
 }
 
 func (p pool) attrs() autograd.PoolAttrs {
-	if p.Stride.h == 0 {
-		p.Stride = p.Kernel
+	stride := p.Stride
+	if stride.h == 0 {
+		stride = p.Kernel
 	}
 	size := autograd.PoolSize(max(slices.Index(poolSizes, p.Size), 0))
-	return autograd.PoolAttrs{KH: p.Kernel.h, KW: p.Kernel.w, StrideH: p.Stride.h, StrideW: p.Stride.w, Pad: p.Pad.border, Size: size}
+	return autograd.PoolAttrs{KH: p.Kernel.h, KW: p.Kernel.w, StrideH: stride.h, StrideW: stride.w, Pad: p.Pad.border, Size: size}
 }
 
 type maxPool struct {
