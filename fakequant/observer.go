@@ -162,7 +162,7 @@ func (MSE) Range(s []float32, f quant.UniformFormat) (lo, hi float32, ok bool) {
 		return lo, hi, true
 	}
 	limit := bestLimit(s[3:], largest, f)
-	return max(lo, -limit), min(hi, limit), true
+	return min(max(lo, -limit), limit), min(max(hi, -limit), limit), true
 }
 
 // bestLimit returns the clipping magnitude of least error.

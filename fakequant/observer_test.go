@@ -213,6 +213,19 @@ func TestMSEWithoutData(t *testing.T) {
 	}
 }
 
+// TestMSEOfOneSign: values that all lie beyond the best limit give a range that begins
+// before it ends.
+func TestMSEOfOneSign(t *testing.T) {
+	for _, sign := range []float32{-1, 1} {
+		s := MSE{}.New()
+		MSE{}.Observe(s, observation([]float32{sign * 256.2, sign * 300}))
+		f := quant.UniformFormat{BitWidth: 1, Signed: true, PowerOfTwo: true}
+		if lo, hi, ok := (MSE{}).Range(s, f); !ok || lo > hi || max(-lo, hi) != 256 {
+			t.Errorf("sign %v: %v to %v, %v", sign, lo, hi, ok)
+		}
+	}
+}
+
 // TestObserversOfATrainingStep: what the fused nodes show the observer is the
 // range of the real values behind the activation function, before saturation, in
 // the next step.
