@@ -48,7 +48,7 @@ type excuse struct {
 }
 
 var excuses = []excuse{
-	{regexp.MustCompile(`^conv\.(Stride.|Dilation.|Groups)$`), "0 stands for 1"},
+	{regexp.MustCompile(`^(conv\.(Stride.|Dilation.|Groups)|slice\..\.Step)$`), "0 stands for 1"},
 	{regexp.MustCompile(`\.Pad\.(Bottom|Right)$`), "no window reaches this far, or a window is clipped to the image"},
 	{regexp.MustCompile(`^slice\.C\.Stop$`), "the last index stays the same"},
 	{regexp.MustCompile(`^input\.(A|B|Rounding)$`), "every pixel keeps its code: no tie is near, or a tie goes up anyway"},
