@@ -192,12 +192,12 @@ func (o IntConvOp) Bind(b *autograd.Binding) autograd.Step {
 	} else {
 		s.codes = make([]uint8, b.In[1].Elements())
 	}
-	n32, n64 := s.driver.ScratchLen()
+	n32, n64, n8 := s.driver.ScratchLen()
 	workers := b.Pool.Workers()
 	s.scratch = make([]integer.Scratch, workers)
 	s.taps = make([]integer.Taps, workers)
 	for i := range s.scratch {
-		s.scratch[i] = integer.Scratch{I32: make([]int32, n32), I64: make([]int64, n64)}
+		s.scratch[i] = integer.Scratch{I32: make([]int32, n32), I64: make([]int64, n64), U8: make([]uint8, n8)}
 	}
 	if o.Out != nil {
 		o.Out.initGrid(b.Out.Grid)

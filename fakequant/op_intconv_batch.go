@@ -89,7 +89,7 @@ func (k *intBatch) accumulateImage(worker, n int) {
 	s, w := k.s, &k.worker[worker]
 	per := s.shape.OH * k.rowLen
 	acc := k.acc[n*per : (n+1)*per]
-	s.driver.Accumulators(acc, nil, s.x, n, 0, s.shape.OH)
+	s.driver.Accumulators(acc, nil, s.x, n, 0, s.shape.OH, s.scratch[worker])
 	w.moments.Add(acc)
 	if w.least != nil {
 		kernels.AccumulatorRange(w.least, w.most, acc)

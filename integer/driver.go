@@ -29,11 +29,10 @@ type ConvDriver struct {
 	wide   bool // int64
 	block  int  // output rows, or images of a linear layer, that share the scratch
 
-	codes   []int8 // weights of the narrow path in [O I H W] order, and packed
-	packed  []int8
-	colsum  []int32
-	start   []int32
+	weights kernels.IntWeights // of the narrow path
+	codes   []uint8            // room for those of SetWeights
 	bias32  []int32
+	loaded  bool    // SetWeights was called
 	wideW   []int32 // weights of the wide path, [O KH KW I]
 	wideSum []int64
 	start64 []int64
@@ -56,6 +55,7 @@ type ConvDriver struct {
 type Scratch struct {
 	I32 []int32
 	I64 []int64
+	U8  []uint8
 }
 
 // Taps are by-products of Forward.
@@ -83,7 +83,7 @@ func NewConvDriver(s kernels.ConvShape, xBits int, xSigned bool, wBits int) (*Co
 	if xBits < 1 || xBits > 16 {
 		return nil, fmt.Errorf("integer: conv driver: %w: inputs of %d bits: must be 1 to 16", ErrGrid, xBits)
 	}
-	d := &ConvDriver{conv: kernels.IntConv{ConvShape: s, Signed: xSigned}, wide: xBits > 8 || wBits > 8}
+	d := &ConvDriver{conv: kernels.IntConv{ConvShape: s, Signed: xSigned, Bits: min(xBits, 8)}, wide: xBits > 8 || wBits > 8}
 	d.block = min(max(blockSize/(s.OW*s.O), 1), s.OH)
 	for d.tile = s.OW; d.tile > 1 && (s.OW%d.tile != 0 || d.tile*s.O > 64); {
 		d.tile--
@@ -110,12 +110,23 @@ func (d *ConvDriver) Shape() kernels.ConvShape { return d.conv.ConvShape }
 func (d *ConvDriver) Wide() bool { return d.wide }
 
 // ScratchLen returns the lengths of the slices of a [Scratch].
-func (d *ConvDriver) ScratchLen() (i32, i64 int) {
+func (d *ConvDriver) ScratchLen() (i32, i64, u8 int) {
 	n := d.block * d.conv.OW * d.conv.O
 	if d.wide {
-		return 0, n
+		return 0, n, 0
 	}
-	return n, 0
+	conv := d.conv
+	if d.linear {
+		conv = d.batch(d.block)
+	}
+	return n, 0, conv.ScratchLen()
+}
+
+// batch returns the convolution that computes a linear layer for n images.
+func (d *ConvDriver) batch(n int) kernels.IntConv {
+	b := d.conv
+	b.W, b.OW = n, n
+	return b
 }
 
 // PassRow returns the bytes of [Taps].Pass that one row of the output occupies. A linear
@@ -126,27 +137,38 @@ func (d *ConvDriver) PassRow() int { return kernels.BitBytes(d.conv.OW * d.conv.
 // input. It refuses a wrong number of levels and, on a driver with wBits of up to 8,
 // a level outside int8; the driver is then unchanged.
 func (d *ConvDriver) SetWeights(levels []int32, zeroPoint int32) error {
-	s := &d.conv
-	if len(levels) != s.WeightSize() {
-		return fmt.Errorf("integer: conv driver: %w: %d weights, the shape has %d", ErrShape, len(levels), s.WeightSize())
+	if err := d.checkWeights(len(levels)); err != nil {
+		return err
 	}
 	if d.wide {
 		d.setWide(levels)
-	} else {
-		for i, w := range levels {
-			if w != int32(int8(w)) {
-				return fmt.Errorf("integer: conv driver: %w: weight %d has level %d: must fit an int8", ErrGrid, i, w)
-			}
-		}
-		d.codes, d.packed, d.colsum = resize(d.codes, len(levels)), resize(d.packed, s.PackedSize()), resize(d.colsum, s.O)
-		for i, w := range levels {
-			d.codes[i] = int8(w)
-		}
-		s.PackInt8(d.packed, d.codes, d.colsum)
+		d.setZero(zeroPoint)
+		return nil
 	}
-	d.zero = zeroPoint
-	d.restart()
+	d.codes = resize(d.codes, len(levels))
+	for i, w := range levels {
+		if w != int32(int8(w)) {
+			return fmt.Errorf("integer: conv driver: %w: weight %d has level %d: must fit an int8", ErrGrid, i, w)
+		}
+		d.codes[i] = uint8(w)
+	}
+	d.conv.Pack(&d.weights, d.codes)
+	d.setZero(zeroPoint)
 	return nil
+}
+
+// checkWeights refuses a wrong number of weights.
+func (d *ConvDriver) checkWeights(n int) error {
+	if want := d.conv.WeightSize(); n != want {
+		return fmt.Errorf("integer: conv driver: %w: %d weights, the shape has %d", ErrShape, n, want)
+	}
+	return nil
+}
+
+// setZero sets the zero point of the input, behind the weights.
+func (d *ConvDriver) setZero(zeroPoint int32) {
+	d.zero, d.loaded = zeroPoint, true
+	d.restart()
 }
 
 // setWide brings levels into the order in which the inputs lie.
@@ -177,11 +199,11 @@ func (d *ConvDriver) SetBias(bias []int64) {
 
 // restart computes the initial values of the accumulators.
 func (d *ConvDriver) restart() {
+	if !d.loaded {
+		return
+	}
 	o := d.conv.O
 	if d.wide {
-		if d.wideSum == nil {
-			return
-		}
 		d.start64 = resize(d.start64, o)
 		for c := range d.start64 {
 			d.start64[c] = -int64(d.zero) * d.wideSum[c]
@@ -191,17 +213,14 @@ func (d *ConvDriver) restart() {
 		}
 		return
 	}
-	if d.colsum == nil {
-		return
-	}
-	d.start, d.bias32 = resize(d.start, o), resize(d.bias32, o)
+	d.bias32 = resize(d.bias32, o)
 	for c := range d.bias32 {
 		d.bias32[c] = 0
 		if d.bias != nil {
 			d.bias32[c] = int32(d.bias[c])
 		}
 	}
-	d.conv.Start(d.start, d.bias32, d.colsum, d.zero)
+	d.conv.Start(&d.weights, d.bias32, d.zero)
 }
 
 // SetRequant sets how accumulators become codes; nil means that they are the output. r
@@ -290,9 +309,9 @@ func (d *ConvDriver) Forward(y, x Codes, n0, n1 int, scratch Scratch, taps *Taps
 
 // Accumulators computes the accumulators, bias included, of output rows oh0 … oh1−1 of image n
 // into acc, [oh1−oh0 OW O]. A driver whose Wide is true takes wide instead. Of a linear layer it
-// computes the one row of image n.
-func (d *ConvDriver) Accumulators(acc []int32, wide []int64, x Codes, n, oh0, oh1 int) {
-	s := Scratch{acc, wide}
+// computes the one row of image n. Of the scratch it needs U8 only.
+func (d *ConvDriver) Accumulators(acc []int32, wide []int64, x Codes, n, oh0, oh1 int, scratch Scratch) {
+	s := Scratch{acc, wide, scratch.U8}
 	if d.linear {
 		d.products(x, n, n+1, s)
 		return
@@ -306,7 +325,7 @@ func (d *ConvDriver) rows(x Codes, n, oh0, oh1 int, s Scratch) {
 		d.rowsWide(s.I64, x, x.L, n, oh0, oh1)
 		return
 	}
-	d.conv.Rows(s.I32, x.U8, x.L, d.packed, d.start, n, oh0, oh1)
+	d.conv.Rows(s.I32, x.U8, x.L, &d.weights, s.U8, n, oh0, oh1)
 }
 
 // products computes accumulators of images n0 … n1−1 of a linear layer.
@@ -319,9 +338,8 @@ func (d *ConvDriver) products(x Codes, n0, n1 int, s Scratch) {
 		}
 		return
 	}
-	batch := d.conv
-	batch.W, batch.OW = l.W, l.W
-	batch.Rows(s.I32, x.U8, l, d.packed, d.start, 0, 0, 1)
+	batch := d.batch(l.W)
+	batch.Rows(s.I32, x.U8, l, &d.weights, s.U8, 0, 0, 1)
 }
 
 // rowsWide computes accumulators in int64.

@@ -14,7 +14,7 @@ func TestDriverSetWeightCodes(t *testing.T) {
 	want, got := newDriverCase(t, s, false, 8, 8, 2), newDriverCase(t, s, false, 8, 8, 2)
 	run := func(c *driverCase) []int32 {
 		acc := make([]int32, len(c.want)/c.images)
-		c.d.Accumulators(acc, nil, c.x, 1, 0, c.shape.OH)
+		c.d.Accumulators(acc, nil, c.x, 1, 0, c.shape.OH, c.scratch())
 		return acc
 	}
 	size := want.shape.WeightSize()

@@ -100,8 +100,8 @@ func driverCases(t testing.TB) map[string]*driverCase {
 }
 
 func (c *driverCase) scratch() Scratch {
-	i32, i64 := c.d.ScratchLen()
-	return Scratch{make([]int32, i32), make([]int64, i64)}
+	i32, i64, u8 := c.d.ScratchLen()
+	return Scratch{make([]int32, i32), make([]int64, i64), make([]uint8, u8)}
 }
 
 // output returns a dense tensor for codes of the given width.
@@ -134,7 +134,7 @@ func TestDriverAccumulators(t *testing.T) {
 			for n := range c.images {
 				for oh := range c.shape.OH {
 					narrow, wide := make([]int32, row), make([]int64, row)
-					c.d.Accumulators(narrow, wide, c.x, n, oh, oh+1)
+					c.d.Accumulators(narrow, wide, c.x, n, oh, oh+1, c.scratch())
 					for i, v := range narrow {
 						if !c.d.Wide() {
 							wide[i] = int64(v)

@@ -16,7 +16,7 @@ type Engine struct {
 	steps   []step
 	slots   []slot
 	slotOf  []int // the slot of each node
-	scratch [2]int
+	scratch scratchLen
 	pool    *parallel.Pool
 	states  sync.Pool
 }
@@ -37,14 +37,20 @@ type step func(st *state, images int)
 // binding is what an op learns of the engine when it makes its step.
 type binding struct {
 	self int // index of the node
-	need [2]int
+	need scratchLen
 	err  error
 }
 
-// scratch asks for room during the step.
-func (b *binding) scratch(i32, i64 int) {
-	b.need[0], b.need[1] = max(b.need[0], i32), max(b.need[1], i64)
+// scratchLen is the lengths of the slices of a Scratch.
+type scratchLen struct{ i32, i64, u8 int }
+
+// grow makes room for what one step needs.
+func (l *scratchLen) grow(i32, i64, u8 int) {
+	l.i32, l.i64, l.u8 = max(l.i32, i32), max(l.i64, i64), max(l.u8, u8)
 }
+
+// scratch asks for room during the step.
+func (b *binding) scratch(i32, i64, u8 int) { b.need.grow(i32, i64, u8) }
 
 func (b *binding) fail(n *Node, err error) {
 	b.err = fmt.Errorf("integer: %s (%s): %w", n.Name, n.Op.Kind(), err)
@@ -80,7 +86,7 @@ func NewEngine(m *Model, o EngineOptions) (*Engine, error) {
 		if b.err != nil {
 			return nil, b.err
 		}
-		e.scratch[0], e.scratch[1] = max(e.scratch[0], b.need[0]), max(e.scratch[1], b.need[1])
+		e.scratch.grow(b.need.i32, b.need.i64, b.need.u8)
 	}
 	bytes := e.plan()
 	e.chunk = o.Chunk
@@ -151,7 +157,7 @@ func (e *Engine) newState() *state {
 		l, size := kernels.Bordered(e.chunk, s.t.H, s.t.W, s.t.C, s.top, s.left, s.bottom, s.right)
 		st.values[i] = NewCodes(l, size, s.t.Bits, s.t.Signed, s.zero)
 	}
-	st.scratch = Scratch{I32: make([]int32, e.scratch[0]), I64: make([]int64, e.scratch[1])}
+	st.scratch = Scratch{make([]int32, e.scratch.i32), make([]int64, e.scratch.i64), make([]uint8, e.scratch.u8)}
 	return st
 }
 

@@ -294,7 +294,7 @@ func (p *AvgPool) bind(b *binding, n *Node, in []*Node) step {
 	// Every code adds value(q) = slope·q + offset.
 	offset := value(0)
 	slope := value(1) - offset
-	b.scratch(0, t.C)
+	b.scratch(0, t.C, 0)
 	return func(st *state, images int) {
 		y, x := st.value(b.self), st.value(source)
 		sums := st.scratch.I64[:t.C]

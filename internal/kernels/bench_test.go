@@ -1,6 +1,9 @@
 package kernels
 
-import "testing"
+import (
+	"math/rand/v2"
+	"testing"
+)
 
 // The shapes that CIFAR networks and LeNet spend their time in.
 func BenchmarkConv(b *testing.B) {
@@ -52,20 +55,30 @@ func BenchmarkConv(b *testing.B) {
 		})
 		for _, signed := range []bool{false, true} {
 			b.Run(c.name+map[bool]string{false: "/u8", true: "/s8"}[signed], func(b *testing.B) {
-				s := IntConv{s, signed}
+				s := IntConv{ConvShape: s, Signed: signed}
 				codes := randomBytes(r, len(x.data)+Slack)
-				w, packed := make([]int8, s.WeightSize()), make([]int8, s.PackedSize())
-				acc, start := make([]int32, s.OH*s.OW*s.O), make([]int32, s.O)
-				s.PackInt8(packed, w, start)
+				p, scratch, acc := randomWeights(r, &s, 127), make([]uint8, s.ScratchLen()), make([]int32, s.OH*s.OW*s.O)
 				for b.Loop() {
 					for n := range batch {
-						s.Rows(acc, codes, x.Layout, packed, start, n, 0, s.OH)
+						s.Rows(acc, codes, x.Layout, p, scratch, n, 0, s.OH)
 					}
 				}
 				reportRate(b, operations)
 			})
 		}
 	}
+}
+
+// randomWeights returns packed weights up to an absolute value.
+func randomWeights(r *rand.Rand, s *IntConv, most int) *IntWeights {
+	w, p := make([]uint8, s.WeightSize()), new(IntWeights)
+	for i := range w {
+		w[i] = uint8(r.IntN(2*most+1) - most)
+	}
+	w[0] = uint8(most)
+	s.Pack(p, w)
+	s.Start(p, nil, 0)
+	return p
 }
 
 func BenchmarkLinear(b *testing.B) {
@@ -107,10 +120,9 @@ func BenchmarkLinear(b *testing.B) {
 		}
 		b.Run(name+"/u8", func(b *testing.B) {
 			codes := randomBytes(r, len(x)+Slack)
-			packed := make([]int8, s.PackedSize())
-			acc, start := make([]int32, n*l.O), make([]int32, l.O)
+			p, scratch, acc := randomWeights(r, &s, 127), make([]uint8, s.ScratchLen()), make([]int32, n*l.O)
 			for b.Loop() {
-				s.Rows(acc, codes, Dense(1, 1, n, l.I), packed, start, 0, 0, 1)
+				s.Rows(acc, codes, Dense(1, 1, n, l.I), p, scratch, 0, 0, 1)
 			}
 			reportRate(b, operations)
 		})

@@ -22,11 +22,12 @@
 //	divide            portable avx2         Average, AverageBackward
 //	elementwise       portable avx2 avx512  ReLU, ReLUBackward, Add, Axpy, ScaleBias
 //	gemm              portable avx2 avx512  GEMM: convolutions and linear layers
-//	gemm8             portable avx2 vnni    GEMM8: the same on codes
+//	gemm8             portable vnni         GEMM8: the same on codes
 //	gradient          portable avx2 avx512  DotCodes, SelectRange, SelectAccumulators, MixAccumulators
+//	intconv           portable avx2 vnni    IntConv: on GEMM8, but for AVX2
 //	max window        portable avx2 avx512  Max, MaxCodes, MaxBackward
 //	moments           portable avx2 avx512  ChannelMoments, ChannelProducts, AccMoments
-//	pack              portable avx2 avx512  PackForward, PackInt8
+//	pack              portable avx2 avx512  PackForward, IntConv.Pack
 //	pass bits         portable avx2 avx512  PassBits, SelectBits
 //	quantize          portable avx2 avx512  QuantizeCodes, FakeQuantize, Dequantize
 //	requantize float  portable avx2 avx512  RequantizeFloat
@@ -34,7 +35,7 @@
 //	unpack            portable avx2         UnpackWeightGrad
 //
 // Only in Go are softmax, MultiplyCodes, the sums Sum and Dot in order, copies to and from NCHW, the packing of
-// weights for the gradient of the input and of 8-bit weights larger than 1×1, and requantization
+// weights for the gradient of the input and, but for AVX2, of 8-bit weights larger than 1×1, and requantization
 // by fixed-point multipliers, by shifts to the left and of mid-rise grids. The AVX2 forms of sums per
 // channel and of max pooling want eight channels, and shorter rows fall back as well.
 //

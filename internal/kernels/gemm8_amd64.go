@@ -20,25 +20,19 @@ func gemm8Tile32Signed(t *tile)
 //go:noescape
 func gemm8Tile16Signed(t *tile)
 
-//go:noescape
-func gemm8Tile16AVX2(t *tile)
-
 // gemm8Level says which variant runs.
 var gemm8Level cpu.ISA
 
 func init() {
-	for _, level := range []cpu.ISA{cpu.Portable, cpu.AVX2, cpu.VNNI} {
+	for _, level := range []cpu.ISA{cpu.Portable, cpu.VNNI} {
 		register("gemm8", level, func() { gemm8Level = level })
 	}
 }
 
 func (g *GEMM8) run() {
-	switch gemm8Level {
-	case cpu.VNNI:
+	if gemm8Level == cpu.VNNI {
 		g.runVNNI()
-	case cpu.AVX2:
-		g.runAVX2()
-	default:
+	} else {
 		g.runPortable()
 	}
 }
@@ -81,36 +75,6 @@ func (g *GEMM8) runVNNI() {
 			gemm8Tile16Signed(&t)
 		default:
 			gemm8Tile16(&t)
-		}
-	}
-}
-
-func (g *GEMM8) runAVX2() {
-	t := g.tile()
-	if g.Signed {
-		t.mask = 0x80808080
-	}
-	var sums [2][16]int32
-	t.c = unsafe.Pointer(&sums)
-	a, w, step := t.a, t.b, t.rs
-	for j := 0; j < g.N; j += 16 {
-		t.b = unsafe.Add(w, 4*j)
-		n := min(g.N-j, 16)
-		for i := 0; i < g.M; i += 2 {
-			t.a, t.rs = unsafe.Add(a, i*step), step
-			if i+1 == g.M {
-				t.rs = 0 // the second row is the first again, and unused
-			}
-			gemm8Tile16AVX2(&t)
-			for r := range min(2, g.M-i) {
-				acc := g.Acc[(i+r)*g.LDC+j:][:n]
-				copy(acc, sums[r][:])
-				if g.Start != nil {
-					for c, v := range g.Start[j : j+n] {
-						acc[c] += v
-					}
-				}
-			}
 		}
 	}
 }

@@ -84,49 +84,159 @@ func randomBytes(r *rand.Rand, n int) []uint8 {
 	return b
 }
 
+// operands says what codes and weights an integer convolution is tested with.
+type operands struct {
+	bits, most int // width of the codes, largest absolute value of the weights
+	signed     bool
+}
+
+// operandCases lead to every form: 16-bit pairs, bytes that are widened after 2, 8, 12 and 136
+// steps or almost never.
+var operandCases = []operands{{8, 128, false}, {8, 128, true}, {8, 31, false}, {6, 31, true}, {8, 5, true}, {4, 8, false}, {1, 128, true}, {2, 1, false}}
+
+func (o operands) String() string {
+	return fmt.Sprintf("%d bits, signed %v, weights up to %d", o.bits, o.signed, o.most)
+}
+
+// codes returns n random codes, many of them the largest and the smallest.
+func (o operands) codes(r *rand.Rand, n int) []uint8 {
+	b := make([]uint8, n)
+	for i := range b {
+		v := r.IntN(1 << o.bits)
+		switch r.IntN(4) {
+		case 0:
+			v = 1<<o.bits - 1
+		case 1:
+			v = 0
+		}
+		b[i] = o.code(v)
+	}
+	return b
+}
+
+// code returns the byte of the v-th code, v from 0 on.
+func (o operands) code(v int) uint8 {
+	if o.signed {
+		v -= 1 << (o.bits - 1)
+	}
+	return uint8(v)
+}
+
+func (o operands) value(code uint8) int32 {
+	if o.signed {
+		return int32(int8(code))
+	}
+	return int32(code)
+}
+
+// weights returns n random weights, many of them extreme.
+func (o operands) weights(r *rand.Rand, n int) []uint8 {
+	w := make([]uint8, n)
+	for i := range w {
+		v := r.IntN(2*o.most+1) - o.most
+		switch r.IntN(4) {
+		case 0:
+			v = o.most
+		case 1:
+			v = -o.most
+		}
+		w[i] = uint8(min(v, 127))
+	}
+	return w
+}
+
 func TestIntConvDepthwise(t *testing.T) {
 	forEach(t, "depthwise", func(t *testing.T) {
 		r := testRand()
 		for _, shape := range convCases(t) {
-			if shape.Depthwise() {
-				testIntConv(t, r, &IntConv{shape, false}, 0, shape.name())
-				testIntConv(t, r, &IntConv{shape, true}, 3, shape.name()+", signed")
+			for i, o := range operandCases {
+				if shape.Depthwise() {
+					testIntConv(t, r, shape, o, i%2*3)
+				}
 			}
+		}
+		for c := 2; c <= 67; c++ {
+			shape := ConvShape{C: c, O: c, Groups: c, KH: 1 + r.IntN(3), KW: 1 + r.IntN(3), H: 4, W: 5}
+			if err := shape.Complete(); err != nil {
+				t.Fatal(err)
+			}
+			testIntConv(t, r, shape, operandCases[c%2], r.IntN(2))
 		}
 	})
 }
 
 // An integer convolution equals the wide one, which equals its definition.
 func TestIntConv(t *testing.T) {
-	forEach(t, "gemm8", func(t *testing.T) {
+	forEach(t, "intconv", func(t *testing.T) {
 		r := testRand()
 		for _, shape := range convCases(t) {
-			for _, signed := range []bool{false, true} {
+			for _, o := range operandCases {
 				for _, gap := range []int{0, 3} {
-					name := fmt.Sprintf("%s, signed %v, gap %d", shape.name(), signed, gap)
-					testIntConv(t, r, &IntConv{shape, signed}, gap, name)
+					testIntConv(t, r, shape, o, gap)
 				}
 			}
 		}
 	})
 }
 
-func testIntConv(t *testing.T, r *rand.Rand, s *IntConv, gap int, name string) {
+// Products of every length and number of columns.
+func TestIntConvSizes(t *testing.T) {
+	forEach(t, "intconv", func(t *testing.T) {
+		r := testRand()
+		for k := 1; k <= 67; k++ {
+			for n := 1; n <= 67; n++ {
+				shape := ConvShape{C: k, O: n, KH: 1, KW: 1, H: 1 + r.IntN(2), W: 1 + r.IntN(14)}
+				if err := shape.Complete(); err != nil {
+					t.Fatal(err)
+				}
+				testIntConv(t, r, shape, operandCases[r.IntN(len(operandCases))], 0)
+			}
+		}
+	})
+}
+
+// Sums of products of one sign, as large as the operands allow, fit into every accumulator.
+func TestIntConvExtremes(t *testing.T) {
+	forEach(t, "intconv", func(t *testing.T) {
+		for _, o := range operandCases {
+			s := IntConv{ConvShape: ConvShape{C: 1000, O: 24, KH: 1, KW: 1, H: 1, W: 5}, Signed: o.signed, Bits: o.bits}
+			if err := s.Complete(); err != nil {
+				t.Fatal(err)
+			}
+			for _, weight := range []int{min(o.most, 127), -o.most} {
+				for _, v := range []int{0, 1<<o.bits - 1} {
+					x, w := make([]uint8, s.C*s.W+Slack), make([]uint8, s.WeightSize())
+					for i := range x {
+						x[i] = o.code(v)
+					}
+					for i := range w {
+						w[i] = uint8(weight)
+					}
+					var p IntWeights
+					s.Pack(&p, w)
+					s.Start(&p, nil, 0)
+					acc := make([]int32, s.O*s.W)
+					s.Rows(acc, x, Dense(1, 1, s.W, s.C), &p, make([]uint8, s.ScratchLen()), 0, 0, 1)
+					for i, got := range acc {
+						if want := int32(s.C*weight) * o.value(x[0]); got != want {
+							t.Fatalf("%v: weight %d, code %d: sum %d of %d: %d, want %d", o, weight, o.value(x[0]), i, s.C, got, want)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+func testIntConv(t *testing.T, r *rand.Rand, shape ConvShape, o operands, gap int) {
 	t.Helper()
 	const batch = 2
+	s := &IntConv{ConvShape: shape, Signed: o.signed, Bits: o.bits}
+	name := fmt.Sprintf("%s, %v, gap %d", s.name(), o, gap)
 	xl, size := Bordered(batch, s.H, s.W, s.C+gap, s.PadTop, s.PadLeft, s.PadBottom, s.PadRight)
 	xl.C = s.C
-	x := randomBytes(r, size+Slack)
-	z := int32(r.IntN(256))
-	value := func(b uint8) int32 {
-		if s.Signed {
-			return int32(int8(b))
-		}
-		return int32(b)
-	}
-	if s.Signed {
-		z -= 128
-	}
+	x := o.codes(r, size+Slack)
+	z := o.value(o.codes(r, 1)[0])
 	wide := make([]int32, size)
 	for n := range batch {
 		for h := -s.PadTop; h < s.H+s.PadBottom; h++ {
@@ -136,32 +246,32 @@ func testIntConv(t *testing.T, r *rand.Rand, s *IntConv, gap int, name string) {
 					if h < 0 || h >= s.H || w < 0 || w >= s.W {
 						x[at] = uint8(z)
 					}
-					wide[at] = value(x[at]) - z
+					wide[at] = o.value(x[at]) - z
 				}
 			}
 		}
 	}
-	w := make([]int8, s.WeightSize())
+	w := o.weights(r, s.WeightSize())
 	w32 := make([]int32, len(w))
 	for i := range w {
-		w[i] = int8(r.IntN(256) - 128)
-		w32[i] = int32(w[i])
+		w32[i] = int32(int8(w[i]))
 	}
 	bias, bias64 := make([]int32, s.O), make([]int64, s.O)
 	for o := range bias {
 		bias[o] = int32(r.IntN(1<<20) - 1<<19)
 		bias64[o] = int64(bias[o])
 	}
-	packed, colsum, start := make([]int8, s.PackedSize()), make([]int32, s.O), make([]int32, s.O)
-	s.PackInt8(packed, w, colsum)
-	s.Start(start, bias, colsum, z)
+	var p IntWeights
+	s.Pack(&p, w)
+	s.Start(&p, bias, z)
 
 	n, oh0 := r.IntN(batch), r.IntN(s.OH)
 	oh1 := oh0 + 1 + r.IntN(s.OH-oh0)
 	rows := (oh1 - oh0) * s.OW
-	acc := guard[int32](rows*s.O, -77, 5)
-	s.Rows(acc.in, x, xl, packed, start, n, oh0, oh1)
+	acc, scratch := guard[int32](rows*s.O, -77, 5), guard[uint8](s.ScratchLen(), 99, 5)
+	s.Rows(acc.in, x, xl, &p, scratch.in, n, oh0, oh1)
 	acc.check(t, name)
+	scratch.check(t, name+", scratch")
 	want := make([]int64, rows*s.O)
 	s.RowsWide(want, wide, xl, w32, bias64, n, oh0, oh1)
 	got := make([]int64, len(want))
@@ -174,19 +284,51 @@ func testIntConv(t *testing.T, r *rand.Rand, s *IntConv, gap int, name string) {
 	cg, og := s.groups()
 	for oh := oh0; oh < oh1; oh++ {
 		for ow := range s.OW {
-			for o := range s.O {
-				sum := bias64[o]
+			for ch := range s.O {
+				sum := bias64[ch]
 				s.taps(oh, ow, func(kh, kw, h, iw int) {
 					for c := range cg {
-						sum += int64(value(x[xl.At(n, h, iw, o/og*cg+c)])-z) * int64(w[s.weight(o, c, kh, kw)])
+						sum += int64(o.value(x[xl.At(n, h, iw, ch/og*cg+c)])-z) * int64(w32[s.weight(ch, c, kh, kw)])
 					}
 				})
-				if got := want[((oh-oh0)*s.OW+ow)*s.O+o]; got != sum {
-					t.Fatalf("%s: RowsWide at (%d, %d, %d): %d, want %d", name, oh, ow, o, got, sum)
+				if got := want[((oh-oh0)*s.OW+ow)*s.O+ch]; got != sum {
+					t.Fatalf("%s: RowsWide at (%d, %d, %d): %d, want %d", name, oh, ow, ch, got, sum)
 				}
 			}
 		}
 	}
+}
+
+func TestIntConvRejectsShortOperands(t *testing.T) {
+	forEach(t, "intconv", func(t *testing.T) {
+		s := IntConv{ConvShape: ConvShape{C: 8, O: 3, KH: 3, KW: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1, H: 4, W: 4}}
+		if err := s.Complete(); err != nil {
+			t.Fatal(err)
+		}
+		xl, size := Bordered(1, 4, 4, 8, 1, 1, 1, 1)
+		var p IntWeights
+		s.Pack(&p, make([]uint8, s.WeightSize()))
+		s.Start(&p, nil, 0)
+		run := func(acc, x, scratch int, l Layout) (panicked bool) {
+			defer func() { panicked = recover() != nil }()
+			s.Rows(make([]int32, acc), make([]uint8, x), l, &p, make([]uint8, scratch), 0, 0, 4)
+			return false
+		}
+		if run(48, size+Slack, s.ScratchLen(), xl) {
+			t.Fatal("operands that suffice were refused")
+		}
+		dense := Dense(1, 4, 4, 8) // without border
+		for name, panicked := range map[string]bool{
+			"accumulators": run(47, size+Slack, s.ScratchLen(), xl),
+			"x":            run(48, size/2, s.ScratchLen(), xl),
+			"border":       run(48, size+Slack, s.ScratchLen(), dense),
+			"scratch":      s.ScratchLen() > 0 && run(48, size+Slack, s.ScratchLen()/2, xl) || s.ScratchLen() == 0,
+		} {
+			if !panicked {
+				t.Errorf("%s: no panic", name)
+			}
+		}
+	})
 }
 
 func TestIntConvAllocatesNothing(t *testing.T) {
@@ -195,8 +337,13 @@ func TestIntConvAllocatesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	x, acc := make([]uint8, 6*6*3+Slack), make([]int32, s.OH*s.OW*s.O)
-	packed, start := make([]int8, s.PackedSize()), make([]int32, s.O)
-	if n := testing.AllocsPerRun(5, func() { s.Rows(acc, x, Dense(1, 6, 6, 3), packed, start, 0, 0, s.OH) }); n != 0 {
+	var p IntWeights
+	w, scratch := make([]uint8, s.WeightSize()), make([]uint8, s.ScratchLen())
+	if n := testing.AllocsPerRun(5, func() {
+		s.Pack(&p, w)
+		s.Start(&p, nil, 0)
+		s.Rows(acc, x, Dense(1, 6, 6, 3), &p, scratch, 0, 0, s.OH)
+	}); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
 	}
 }

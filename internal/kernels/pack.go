@@ -44,15 +44,17 @@ func packColumnsPortable(dst, src []float32, width, columns, channels, taps int)
 
 // packQuadsPortable brings columns rows of k codes each, one after the other in src, into the
 // order [k/4][column][4]. Places of k that do not exist are left alone.
-func packQuadsPortable(dst, src []int8, width, columns, k int) {
+func packQuadsPortable(dst []int8, src []uint8, width, columns, k int) {
 	for o := range columns {
 		row := src[o*k:][:k]
 		i := 0
 		for ; i+4 <= k; i += 4 {
 			q, d := row[i:i+4:i+4], dst[i*width+4*o:][:4]
-			d[0], d[1], d[2], d[3] = q[0], q[1], q[2], q[3]
+			d[0], d[1], d[2], d[3] = int8(q[0]), int8(q[1]), int8(q[2]), int8(q[3])
 		}
-		copy(dst[min(i*width+4*o, len(dst)):], row[i:])
+		for ; i < k; i++ {
+			dst[i&^3*width+4*o+i&3] = int8(row[i])
+		}
 	}
 }
 

@@ -40,7 +40,7 @@ func packColumnsWide(dst, src []float32, width, columns, channels, taps int) {
 	}
 }
 
-func packQuadsWide(dst, src []int8, width, columns, k int) {
+func packQuadsWide(dst []int8, src []uint8, width, columns, k int) {
 	quads := k / 4
 	for o := 0; o < columns && quads > 0; o += 16 {
 		m := min(16, columns-o)
@@ -52,7 +52,9 @@ func packQuadsWide(dst, src []int8, width, columns, k int) {
 	}
 	if rest := k % 4; rest > 0 {
 		for o := range columns {
-			copy(dst[4*(quads*width+o):][:rest], src[o*k+4*quads:])
+			for i := range rest {
+				dst[4*(quads*width+o)+i] = int8(src[o*k+4*quads+i])
+			}
 		}
 	}
 }

@@ -8,7 +8,7 @@ import "github.com/bitgrad/bitgrad/internal/cpu"
 func transposeAVX2(dst, src *uint32, to, from *[8]int)
 
 func init() {
-	register("pack", cpu.AVX2, func() { packColumns, packQuads = packColumns8, packQuads8 })
+	register("pack", cpu.AVX2, func() { packColumns, packQuads = packColumns8, packQuadsPortable })
 	register("unpack", cpu.AVX2, func() { unpackColumns = unpackColumns8 })
 }
 
@@ -57,24 +57,6 @@ func packColumns8(dst, src []float32, width, columns, channels, taps int) {
 	}
 	if o < columns {
 		packColumnsPortable(dst[o:], src[o*size:], width, columns-o, channels, taps)
-	}
-}
-
-func packQuads8(dst, src []int8, width, columns, k int) {
-	whole := k &^ 31 // eight groups of four
-	to, from := apart(4*width), apart(k)
-	o := 0
-	for ; o+8 <= columns && whole > 0; o += 8 {
-		_, _ = dst[(whole-4)*width+4*(o+8)-1], src[(o+7)*k+whole-1]
-		for i := 0; i < whole; i += 32 {
-			transposeAVX2(word(&dst[i*width+4*o]), word(&src[o*k+i]), &to, &from)
-		}
-		for j := o; j < o+8 && whole < k; j++ {
-			packQuadsPortable(dst[whole*width+4*j:], src[j*k+whole:], width, 1, k-whole)
-		}
-	}
-	if o < columns {
-		packQuadsPortable(dst[4*o:], src[o*k:], width, columns-o, k)
 	}
 }
 

@@ -21,14 +21,14 @@ func TestPack(t *testing.T) {
 				continue
 			}
 			n := IntConv{ConvShape: s}
-			w, codes, colsum := make([]float32, s.WeightSize()), make([]int8, s.WeightSize()), make([]int32, s.O)
+			w, codes, colsum := make([]float32, s.WeightSize()), make([]uint8, s.WeightSize()), make([]int32, s.O)
 			for i := range w {
-				codes[i] = int8(r.IntN(255) - 127)
-				w[i] = float32(codes[i]) + 0.5
+				codes[i] = uint8(r.IntN(255) - 127)
+				w[i] = float32(int8(codes[i])) + 0.5
 			}
 			floats, bytes := guard[float32](s.ForwardSize(), -7, 9), guard[int8](n.PackedSize(), -7, 9)
 			s.PackForward(floats.in, w)
-			n.PackInt8(bytes.in, codes, colsum)
+			n.packPanels(bytes.in, codes, colsum)
 			wantFloats, wantBytes, wantSums := make([]float32, len(floats.in)), make([]int8, len(bytes.in)), make([]int32, s.O)
 			cg, og := s.groups()
 			runs, run := n.runs()
@@ -47,8 +47,8 @@ func TestPack(t *testing.T) {
 									if runs < s.KH*s.KW || s.KW == 1 {
 										segment, k = kh, kw*cg+c
 									}
-									wantBytes[byteAt+((segment*ceil4(run)/4+k/4)*width+column)*4+k%4] = codes[i]
-									wantSums[o] += int32(codes[i])
+									wantBytes[byteAt+((segment*ceil4(run)/4+k/4)*width+column)*4+k%4] = int8(codes[i])
+									wantSums[o] += int32(int8(codes[i]))
 								}
 							}
 						}

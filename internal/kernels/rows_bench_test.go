@@ -34,12 +34,12 @@ func BenchmarkPack(b *testing.B) {
 			b.Fatal(err)
 		}
 		n := s.WeightSize()
-		w, codes, colsum := normals(testRand(), n), make([]int8, n), make([]int32, s.O)
-		forward, backward, packed := make([]float32, s.ForwardSize()), make([]float32, s.BackwardSize()), make([]int8, s.PackedSize())
+		w, codes, packed := normals(testRand(), n), randomBytes(testRand(), n), new(IntWeights)
+		forward, backward := make([]float32, s.ForwardSize()), make([]float32, s.BackwardSize())
 		for _, c := range []rowBench{
 			{"forward", "pack", n, func() { s.PackForward(forward, w) }},
 			{"backward", "pack", n, func() { s.PackBackward(backward, w) }},
-			{"int8", "pack", n, func() { s.PackInt8(packed, codes, colsum) }},
+			{"int8", "intconv", n, func() { s.Pack(packed, codes) }},
 			{"gradient", "unpack", n, func() { s.UnpackWeightGrad(w, forward, false) }},
 		} {
 			runVariants(b, fmt.Sprintf("%d-%d %d×%d/%s", s.C, s.O, s.KH, s.KW, c.name), c)

@@ -18,11 +18,18 @@ type tile struct {
 	m          int // rows
 	rs, cs, bs int
 	ldc        int
-	mask       uint64         // bit per column of the last vector; for AVX2 bytes, what makes them unsigned
+	mask       uint64         // bit per column of the last vector
 	lanes      unsafe.Pointer // the same for AVX2: all ones or zero for each of 16 columns
 	add        int            // 1 adds to c
 	ahead      int            // what to prefetch: a + ahead, then in steps of pace
 	pace       int
+
+	// For the products of integer convolutions, which go through lines of m rows:
+	block    int // narrow: turns of the loop until 16-bit sums could overflow
+	lines    int // they count them down
+	lineStep int
+	// What they keep here of their state: places in a and c, rows of the line.
+	line, row, out, left uintptr
 }
 
 // tileRows is the height of the highest AVX-512 tile.

@@ -22,15 +22,11 @@ func gemm8(c *build.Context) {
 			f.dispatch(name, 14, func(label string, rows int) { f.vnni(label, rows, vectors, signed) })
 		}
 	}
-	f := newFunction(c, "gemm8Tile16AVX2", "Two rows and 16 outputs of a panel: c[row][output], dense. Y4 to Y11 are the accumulators, two partial sums per output, Y0 weights, Y1 and Y2 elements of A, all of them widened to 16 bits.")
-	f.madd("madd")
-	f.VZEROUPPER()
-	f.RET()
 }
 
 // loops8 writes the loops over segments and groups of four elements around body,
 // which reads rows and four bytes per output at w.
-func (f function) loops8(label string, n int, flip bool, body func(r *rows, w reg.Register)) {
+func (f function) loops8(label string, n int, body func(r *rows, w reg.Register)) {
 	r := f.newRows(n)
 	w, k, p := f.load("b"), f.GP64(), f.GP64()
 	bs, s := f.load("bs"), f.GP64()
@@ -85,7 +81,7 @@ func (f function) vnni(label string, n, vectors int, signed bool) {
 		}
 	}
 	f.Label(label + "_begin")
-	f.loops8(label, n, signed, func(r *rows, w reg.Register) {
+	f.loops8(label, n, func(r *rows, w reg.Register) {
 		for v := range vectors {
 			f.VMOVDQU32(Mem{Base: w, Disp: 64 * v}, zmm(v))
 		}
@@ -111,43 +107,6 @@ func (f function) vnni(label string, n, vectors int, signed bool) {
 		}
 		if i < n-1 {
 			f.ADDQ(ldc, c)
-		}
-	}
-}
-
-// madd widens four bytes of each operand to 16 bits; VPMADDWD then adds pairs of
-// products exactly, and each output has two partial sums side by side.
-func (f function) madd(label string) {
-	const n = 2
-	acc := func(i, q int) reg.VecPhysical { return ymm(4 + 4*i + q) }
-	for i := range n {
-		for q := range 4 {
-			f.VPXOR(acc(i, q), acc(i, q), acc(i, q))
-		}
-	}
-	flip := xmm(13)
-	f.VPBROADCASTD(f.field("mask"), flip)
-	f.loops8(label, n, true, func(r *rows, w reg.Register) {
-		for i := range n {
-			f.VPBROADCASTD(r.at(i), xmm(1+i))
-			f.VPXOR(flip, xmm(1+i), xmm(1+i))
-			f.VPMOVZXBW(xmm(1+i), ymm(1+i))
-		}
-		for q := range 4 {
-			f.VPMOVSXBW(Mem{Base: w, Disp: 16 * q}, ymm(0))
-			for i := range n {
-				f.VPMADDWD(ymm(1+i), ymm(0), ymm(3))
-				f.VPADDD(ymm(3), acc(i, q), acc(i, q))
-			}
-		}
-	})
-	c := f.load("c")
-	for i := range n {
-		for h := range 2 { // eight outputs each
-			// Outputs 0 1 4 5 2 3 6 7, then in order.
-			f.VPHADDD(acc(i, 2*h+1), acc(i, 2*h), ymm(0))
-			f.VPERMQ(Imm(0xd8), ymm(0), ymm(0))
-			f.VMOVDQU(ymm(0), Mem{Base: c, Disp: 64*i + 32*h})
 		}
 	}
 }

@@ -1,0 +1,64 @@
+//go:build amd64 && !purego
+
+package kernels
+
+import "github.com/bitgrad/bitgrad/internal/cpu"
+
+// intLevel says which variant packs an integer convolution. AVX2 has forms of its own, those
+// of intlower_amd64.go; the others run on GEMM8.
+var intLevel cpu.ISA
+
+func init() {
+	for _, level := range []cpu.ISA{cpu.Portable, cpu.AVX2, cpu.VNNI} {
+		register("intconv", level, func() { intLevel = level })
+	}
+}
+
+// ScratchLen returns the bytes of scratch that Rows needs.
+func (s *IntConv) ScratchLen() int {
+	if intLevel != cpu.AVX2 || s.Depthwise() {
+		return 0
+	}
+	most := 0
+	for _, form := range []intForm{pairForm, narrowForm} { // the weights choose
+		l := s.lower(form)
+		most = max(most, l.bytes(s.band(&l)))
+	}
+	return most
+}
+
+// packOwn packs w in a form of AVX2, if that is the level.
+func (s *IntConv) packOwn(p *IntWeights, w []uint8) bool {
+	switch {
+	case s.Depthwise() && gridLevel == cpu.AVX2:
+		s.packDepth(p, w)
+	case !s.Depthwise() && intLevel == cpu.AVX2:
+		s.packLowered(p, w)
+	default:
+		return false
+	}
+	return true
+}
+
+// rowsOwn is Rows for the forms of AVX2.
+func (s *IntConv) rowsOwn(acc []int32, x []uint8, xl Layout, p *IntWeights, scratch []uint8, n, oh0, oh1 int) {
+	first := xl.At(n, oh0*s.StrideH-s.PadTop, -s.PadLeft, 0)
+	last := xl.At(n, (oh1-1)*s.StrideH+(s.KH-1)*s.DilH-s.PadTop, (s.OW-1)*s.StrideW+(s.KW-1)*s.DilW-s.PadLeft, s.C-1)
+	if first < 0 || last+Slack/2 > len(x) {
+		panic("kernels: integer conv: the input ends too early; is its border or its slack missing?")
+	}
+	if p.form == depthForm {
+		s.rowsDepth(acc, x, xl, p, n, oh0, oh1)
+		return
+	}
+	l := s.lower(p.form)
+	band := s.band(&l)
+	if need := l.bytes(min(band, oh1-oh0)); len(scratch) < need {
+		panic("kernels: integer conv: the scratch is too short")
+	}
+	for oh := oh0; oh < oh1; oh += band {
+		rows := min(band, oh1-oh)
+		s.fill(&l, scratch, x, xl, n, oh, rows)
+		s.multiply(acc[(oh-oh0)*s.OW*s.O:], p, &l, scratch, rows)
+	}
+}

@@ -1,0 +1,18 @@
+//go:build !amd64 || purego
+
+package kernels
+
+import "github.com/bitgrad/bitgrad/internal/cpu"
+
+func init() { register("intconv", cpu.Portable, func() {}) }
+
+// ScratchLen returns the bytes of scratch that Rows needs.
+func (s *IntConv) ScratchLen() int { return 0 }
+
+// Without assembly there is no form but panels and taps.
+
+func (s *IntConv) packOwn(*IntWeights, []uint8) bool { return false }
+
+func (s *IntConv) startLowered(*IntWeights, func(o int) int32) {}
+
+func (s *IntConv) rowsOwn([]int32, []uint8, Layout, *IntWeights, []uint8, int, int, int) {}

@@ -1,0 +1,132 @@
+//go:build amd64 && !purego
+
+package kernels
+
+import "unsafe"
+
+//go:noescape
+func pairTiles8(t *tile)
+
+//go:noescape
+func pairTiles16(t *tile)
+
+//go:noescape
+func pairTiles24(t *tile)
+
+//go:noescape
+func narrowTiles8(t *tile)
+
+//go:noescape
+func narrowTiles16(t *tile)
+
+//go:noescape
+func narrowTiles24(t *tile)
+
+// A panelProduct multiplies lines of pixels in scratch with one panel of weights.
+type panelProduct struct {
+	tile
+	vectors int
+	narrow  bool
+	pixels  int // per line
+	macs    int // per pixel
+}
+
+// patience bounds the multiply-accumulates of one call, which nothing can interrupt.
+const patience = 1 << 21
+
+// run computes pixels first to end-1, counted through the lines, into c, ldc bytes apart.
+func (t panelProduct) run(first, end int, c unsafe.Pointer, ldc int) {
+	scratch := t.a
+	t.ldc = ldc
+	most := max(patience/t.macs, 12)
+	for i := first; i < end; i += t.m * t.lines {
+		line, at := i/t.pixels, i%t.pixels
+		t.m, t.lines = min(end-i, most), 1
+		if at == 0 && t.m >= t.pixels {
+			t.m, t.lines = t.pixels, t.m/t.pixels
+		}
+		t.m = min(t.m, t.pixels-at)
+		t.a, t.c = unsafe.Add(scratch, line*t.lineStep+at*t.rs), unsafe.Add(c, (i-first)*ldc)
+		lines := t.lines
+		t.call()
+		t.lines = lines
+	}
+}
+
+func (t *panelProduct) call() {
+	switch {
+	case t.narrow && t.vectors == 1:
+		narrowTiles8(&t.tile)
+	case t.narrow && t.vectors == 2:
+		narrowTiles16(&t.tile)
+	case t.narrow:
+		narrowTiles24(&t.tile)
+	case t.vectors == 1:
+		pairTiles8(&t.tile)
+	case t.vectors == 2:
+		pairTiles16(&t.tile)
+	default:
+		pairTiles24(&t.tile)
+	}
+}
+
+// multiply computes the accumulators of a number of output rows. acc may go on with those of
+// later rows.
+func (s *IntConv) multiply(acc []int32, p *IntWeights, l *lowering, scratch []uint8, rows int) {
+	cg, og := s.groups()
+	var abuf [segments]int
+	aoff := offsets(abuf[:], l.segments)
+	t := panelProduct{narrow: p.form == narrowForm, pixels: s.OW}
+	t.aoff, t.segments, t.k = unsafe.SliceData(aoff), l.segments, l.k*l.size/8
+	t.rs, t.lineStep, t.block = l.pixel*l.size, l.step*l.line*l.size, p.block
+	if t.lineStep == s.OW*t.rs { // the rows are one
+		t.pixels *= rows
+	}
+	t.a = unsafe.Pointer(unsafe.SliceData(scratch))
+	data, start := p.data, p.start
+	all := rows * s.OW
+	for g := range s.Groups {
+		for i := range aoff {
+			switch {
+			case l.gather:
+				aoff[i] = 0
+			case s.rows():
+				aoff[i] = i * s.DilH * l.line
+			default:
+				aoff[i] = i/s.KW*s.DilH*l.line + i%s.KW*s.DilW*s.C + g*cg
+			}
+		}
+		eachPanel(og, func(j, vectors int) {
+			t.vectors, t.macs = vectors, 8*vectors*l.codes()
+			t.b, t.init = unsafe.Pointer(&data[0]), unsafe.Pointer(&start[0])
+			data, start = data[8*vectors*l.codes()*l.size:], start[8*vectors:]
+			t.columns(acc, g*og+j, min(8*vectors, og-j), s.O, all, s.Groups > 1)
+		})
+	}
+}
+
+// columns computes n columns, from o on, of all pixels, of which each has channels. Where the panel is wider, what
+// goes beyond the last column of a pixel lies in pixels, or columns, that are computed later; at the end of acc, and
+// in front of groups that are there already, it must not be written.
+func (t *panelProduct) columns(acc []int32, o, n, channels, all int, groups bool) {
+	width := 8 * t.vectors
+	direct := all
+	if n < width {
+		direct = min(all, max(0, len(acc)-o-width+channels)/channels)
+		if groups {
+			direct = 0
+		}
+	}
+	if direct > 0 {
+		t.run(0, direct, unsafe.Pointer(&acc[o]), 4*channels)
+	}
+	var buffer [12 * 8]int32
+	for i := direct; i < all; {
+		m := min(12/t.vectors, all-i)
+		t.run(i, i+m, unsafe.Pointer(&buffer), 4*width)
+		for r := range m {
+			copy(acc[(i+r)*channels+o:][:n], buffer[r*width:])
+		}
+		i += m
+	}
+}

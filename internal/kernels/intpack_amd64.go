@@ -1,0 +1,122 @@
+//go:build amd64 && !purego
+
+package kernels
+
+import "math"
+
+//go:noescape
+func packPairsAVX2(dst *int8, src *uint8, blocks, dstStep, srcStep int)
+
+//go:noescape
+func packNarrowAVX2(dst *int8, src *uint8, blocks, dstStep, srcStep int)
+
+//go:noescape
+func codeSumsAVX2(sums *int32, codes *uint8, rows, n int) uint32
+
+// packBlock is the number of codes that the packing kernels take of each column at a time. Where
+// fewer are left they write zeros behind the last, over which the next panel is written.
+const packBlock = 16
+
+// narrowSteps returns how many steps a sum of 16 bits can take in: four codes of some bits and
+// four weights of up to an absolute value add two products to it.
+func narrowSteps(bits, most int) int {
+	return min(math.MaxInt16/(2*(1<<bits-1)*max(most, 1)), 1<<20)
+}
+
+// packLowered chooses between pairForm and narrowForm and packs w.
+func (s *IntConv) packLowered(p *IntWeights, w []uint8) {
+	per := len(w) / s.O
+	_, og := s.groups()
+	room := s.lower(pairForm) // the larger form
+	p.data = resize(p.data, s.Groups*ceil(og, 8)*room.codes()*room.size+packBlock*2*24)
+	most := codeSumsAVX2(&p.sums[0], &w[0], s.O, per)
+	form, offset := pairForm, int32(0)
+	if p.block = narrowSteps(s.bits(), int(most)) / 2; p.block > 0 { // the loop takes two steps
+		form, offset = narrowForm, s.offset()
+	}
+	l := s.lower(form)
+	if p.order == nil || p.form != form {
+		s.setOrder(p, &l)
+	}
+	p.form, p.offset = form, offset
+	at := 0
+	for g := range s.Groups {
+		eachPanel(og, func(j, vectors int) {
+			for v := range vectors {
+				o := g*og + j + 8*v
+				s.packVector(p, &l, at+32*v, 32*vectors, w[o*per:], min(8, og-j-8*v))
+			}
+			at += l.codes() * l.size * 8 * vectors
+		})
+	}
+}
+
+// setOrder computes the place of each code that a column meets in its kernel [Cg KH KW].
+func (s *IntConv) setOrder(p *IntWeights, l *lowering) {
+	cg, taps := s.C/s.Groups, s.KH*s.KW
+	if len(p.order) < l.codes() {
+		p.order = make([]int32, ceil(l.codes(), 8))
+	}
+	for i := range l.codes() {
+		segment, k := i/l.k, i%l.k
+		p.order[i] = -1
+		if k < l.run {
+			p.order[i] = int32(k%cg*taps + segment*(taps/l.segments) + k/cg)
+		}
+	}
+}
+
+// packVector packs up to eight columns, whose kernels begin at w[0]. Units of 32 bytes begin at
+// data[at] and then every step bytes.
+func (s *IntConv) packVector(p *IntWeights, l *lowering, at, step int, w []uint8, columns int) {
+	per := s.WeightSize() / s.O
+	total, k := l.codes(), 0
+	if s.KH*s.KW == 1 && columns == 8 && per >= packBlock { // codes lie as they are read
+		l.pack(&p.data[at], &w[0], per/packBlock, step, per)
+		k = per / packBlock * packBlock
+	}
+	var block [8][256]uint8
+	for k < total {
+		n := min(len(block[0]), total-k)
+		for c := range columns {
+			row := w[c*per:][:per]
+			for i, at := range p.order[k : k+n] {
+				block[c][i] = 0
+				if at >= 0 {
+					block[c][i] = row[at]
+				}
+			}
+			clear(block[c][n:ceil(n, packBlock)])
+		}
+		l.pack(&p.data[at+k*l.size/4*step], &block[0][0], ceil(n, packBlock)/packBlock, step, len(block[0]))
+		k += n
+	}
+}
+
+// pack calls the kernel of the form. (Through a variable its arguments would escape.)
+func (l *lowering) pack(dst *int8, src *uint8, blocks, dstStep, srcStep int) {
+	if l.form == narrowForm {
+		packNarrowAVX2(dst, src, blocks, dstStep, srcStep)
+	} else {
+		packPairsAVX2(dst, src, blocks, dstStep, srcStep)
+	}
+}
+
+// startLowered brings the initial values, value(o) for output channel o, into the order of
+// the panels.
+func (s *IntConv) startLowered(p *IntWeights, value func(o int) int32) {
+	_, og := s.groups()
+	p.start = resize(p.start, s.Groups*ceil(og, 8))
+	at := 0
+	for g := range s.Groups {
+		eachPanel(og, func(j, vectors int) {
+			for i := range 8 * vectors {
+				p.start[at] = 0
+				if j+i < og {
+					p.start[at] = value(g*og + j + i)
+				}
+				at++
+			}
+		})
+	}
+}

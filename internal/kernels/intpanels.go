@@ -1,0 +1,156 @@
+package kernels
+
+// Integer convolution on GEMM8: weights in panels of 16 or 32 columns, codes read where they
+// lie. Depthwise convolution has weights [KH KW C].
+
+// rows reports whether packed weights have one segment per kernel row rather
+// than one per tap.
+func (s *IntConv) rows() bool { return s.Groups == 1 && s.DilW == 1 }
+
+// runs returns the number of segments and the length of each.
+func (s *IntConv) runs() (n, k int) {
+	if s.rows() {
+		return s.KH, s.KW * s.C
+	}
+	return s.KH * s.KW, s.C / s.Groups
+}
+
+// PackedSize returns the length of the packed weights.
+func (s *IntConv) PackedSize() int {
+	if s.Depthwise() {
+		return s.WeightSize()
+	}
+	n, k := s.runs()
+	return s.Groups * panelColumns(s.O/s.Groups) * n * ceil4(k)
+}
+
+// packPanels brings the codes w [O Cg KH KW] into panelForm or tapForm and
+// sets colsum[o] to the sum of the codes of output channel o.
+func (s *IntConv) packPanels(dst []int8, w []uint8, colsum []int32) {
+	cg, og := s.groups()
+	taps := s.KH * s.KW
+	for o := range s.O {
+		var sum int32
+		for _, v := range w[o*cg*taps : (o+1)*cg*taps] {
+			sum += int32(int8(v))
+		}
+		colsum[o] = sum
+	}
+	if s.Depthwise() {
+		for c := range s.C {
+			for t := range taps {
+				dst[t*s.C+c] = int8(w[c*taps+t])
+			}
+		}
+		return
+	}
+	n, k := s.runs()
+	at := 0
+	for g := range s.Groups {
+		for j := 0; j < og; j += panelWidth {
+			width := panel(j, og)
+			size := n * ceil4(k) * width
+			p := dst[at : at+size]
+			at += size
+			clear(p)
+			columns := min(width, og-j)
+			if taps == 1 {
+				packQuads(p, w[s.weight(g*og+j, 0, 0, 0):], width, columns, cg)
+				continue
+			}
+			for o := range columns {
+				row := w[s.weight(g*og+j+o, 0, 0, 0):][:cg*taps]
+				for t := range taps {
+					// Tap t begins at element i of its segment.
+					segment, i := t, 0
+					if s.rows() {
+						segment, i = t/s.KW, t%s.KW*cg
+					}
+					d := p[segment*ceil4(k)*width+4*o:]
+					for c, at := 0, t; c < cg; c, at = c+1, at+taps {
+						d[(i+c)&^3*width+(i+c)&3] = int8(row[at])
+					}
+				}
+			}
+		}
+	}
+}
+
+func (s *IntConv) rowsPanels(acc []int32, x []uint8, xl Layout, p *IntWeights, n, oh0, oh1 int) {
+	cg, og := s.groups()
+	runs, run := s.runs()
+	var abuf [segments]int
+	g := GEMM8{
+		M: s.OW, K: run, A: x, AOff: offsets(abuf[:], runs), RS: s.StrideW * xl.SW, Signed: s.Signed, LDC: s.O,
+	}
+	at := 0
+	for group := range s.Groups {
+		for j := 0; j < og; j += panelWidth {
+			o := group*og + j
+			g.Width = panel(j, og)
+			g.N = min(g.Width, og-j)
+			g.Start = p.start[o : o+g.N]
+			g.W = p.data[at : at+runs*ceil4(run)*g.Width]
+			at += len(g.W)
+			for oh := oh0; oh < oh1; oh++ {
+				first := xl.Row(n, oh*s.StrideH-s.PadTop) - s.PadLeft*xl.SW + group*cg
+				for t := range g.AOff {
+					if s.rows() {
+						g.AOff[t] = first + t*s.DilH*xl.SH
+					} else {
+						g.AOff[t] = first + t/s.KW*s.DilH*xl.SH + t%s.KW*s.DilW*xl.SW
+					}
+				}
+				g.Acc = acc[(oh-oh0)*s.OW*s.O+o:]
+				g.Run()
+			}
+		}
+	}
+}
+
+func (s *IntConv) flip() uint8 {
+	if s.Signed {
+		return 0x80
+	}
+	return 0
+}
+
+func (s *IntConv) rowsDepthwise(acc []int32, x []uint8, xl Layout, p *IntWeights, n, oh0, oh1 int) {
+	g := s.window(xl)
+	flip := s.flip()
+	for oh := oh0; oh < oh1; oh++ {
+		for ow := range s.OW {
+			d := acc[((oh-oh0)*s.OW+ow)*s.O:][:s.O]
+			copy(d, p.start[:s.O])
+			g.mulAddCodes(d, x, xl.At(n, oh*s.StrideH-s.PadTop, ow*s.StrideW-s.PadLeft, 0), p.data, 0, flip)
+		}
+	}
+}
+
+// rowsStrided serves an input whose pixels are not adjacent, a range of the
+// channels of a wider tensor, with weights that are packed in kernel rows.
+func (s *IntConv) rowsStrided(acc []int32, x []uint8, xl Layout, p *IntWeights, n, oh0, oh1 int) {
+	flip := s.flip()
+	runs, run := s.runs()
+	for oh := oh0; oh < oh1; oh++ {
+		for ow := range s.OW {
+			d := acc[((oh-oh0)*s.OW+ow)*s.O:][:s.O]
+			copy(d, p.start[:s.O])
+			at := 0
+			for j := 0; j < s.O; j += panelWidth {
+				width := panel(j, s.O)
+				part := d[j:min(j+width, s.O)]
+				for i := range s.KH * run {
+					kh, kw, c := i/run, i%run/s.C, i%s.C
+					a := int32(x[xl.At(n, oh*s.StrideH+kh*s.DilH-s.PadTop, ow*s.StrideW+kw-s.PadLeft, c)] ^ flip)
+					k := i % run
+					w := p.data[at+(kh*ceil4(run)+k&^3)*width+k&3:]
+					for o := range part {
+						part[o] += a * int32(w[o*4])
+					}
+				}
+				at += runs * ceil4(run) * width
+			}
+		}
+	}
+}
