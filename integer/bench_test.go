@@ -2,8 +2,11 @@ package integer
 
 import (
 	"fmt"
+	"math"
 	"testing"
+	"time"
 
+	"github.com/bitgrad/bitgrad/internal/kernels"
 	"github.com/bitgrad/bitgrad/quant"
 )
 
@@ -75,4 +78,83 @@ func BenchmarkEngine(b *testing.B) {
 			b.ReportMetric(64*float64(b.N)/b.Elapsed().Seconds(), "images/s")
 		})
 	}
+}
+
+// BenchmarkConvDriver runs layers of ResNet-20 and LeNet on codes, from codes to codes, and the same layers
+// on floats, in turns, and reports the least time of each in 10^9 multiply-accumulates per second, and
+// their ratio. With bits, the driver also says where gradients pass, as in training.
+func BenchmarkConvDriver(b *testing.B) {
+	padded := func(c, o, k, size, stride int) kernels.ConvShape {
+		p := k / 2
+		return kernels.ConvShape{C: c, O: o, KH: k, KW: k, StrideH: stride, StrideW: stride, PadTop: p, PadLeft: p, PadBottom: p, PadRight: p, H: size, W: size}
+	}
+	const linear = 0 // height of what is not an image
+	for _, l := range []struct {
+		name string
+		kernels.ConvShape
+	}{
+		{"resnet 3-16", padded(3, 16, 3, 32, 1)},
+		{"resnet 16-16", padded(16, 16, 3, 32, 1)},
+		{"resnet 16-32 stride 2", padded(16, 32, 3, 32, 2)},
+		{"resnet 32-32", padded(32, 32, 3, 16, 1)},
+		{"resnet 64-64", padded(64, 64, 3, 8, 1)},
+		{"lenet 1-20", kernels.ConvShape{C: 1, O: 20, KH: 5, KW: 5, H: 28, W: 28}},
+		{"lenet 20-50", kernels.ConvShape{C: 20, O: 50, KH: 5, KW: 5, H: 12, W: 12}},
+		{"lenet 800-500", kernels.ConvShape{C: 800, O: 500, H: linear}},
+		{"lenet 500-10", kernels.ConvShape{C: 500, O: 10, H: linear}},
+		{"mobilenet depthwise 64", kernels.ConvShape{C: 64, O: 64, Groups: 64, KH: 3, KW: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1, H: 16, W: 16}},
+	} {
+		for _, bits := range []int{8, 4} {
+			for _, pass := range []bool{false, true} {
+				name := fmt.Sprintf("%s/w%da%d", l.name, bits, bits)
+				if pass {
+					name += " bits"
+				}
+				b.Run(name, func(b *testing.B) { benchmarkDriver(b, l.ConvShape, bits, pass) })
+			}
+		}
+	}
+}
+
+func benchmarkDriver(b *testing.B, s kernels.ConvShape, bits int, pass bool) {
+	images, linear := 4, s.H == 0
+	if linear {
+		images = 64
+	}
+	c := newDriverCase(b, s, linear, bits, bits, images)
+	s = c.shape
+	requant := must(quant.NewRequantizer(quant.Shift, []float64{1.0 / 256}, quant.Grid{BitWidth: bits, Scale: []float32{1}}))
+	c.d.SetRequant(&requant)
+	taps := &Taps{}
+	if pass {
+		lo, hi := make([]int64, s.O), make([]int64, s.O)
+		for i := range hi {
+			hi[i] = 1 << 16
+		}
+		c.d.SetPass(lo, hi)
+		taps.Pass = make([]byte, images*s.OH*c.d.PassRow())
+	}
+	y, scratch := c.output(bits), c.scratch()
+
+	xl, yl := c.x.L, kernels.Dense(images, s.OH, s.OW, s.O)
+	x, dense, packed, bias := make([]float32, len(c.x.U8)), make([]float32, len(c.want)), make([]float32, s.ForwardSize()), make([]float32, s.O)
+	s.PackForward(packed, make([]float32, s.WeightSize()))
+	fc := kernels.Linear{I: s.C, O: s.O}
+	float, codes := math.Inf(1), math.Inf(1)
+	for b.Loop() {
+		start := time.Now()
+		if linear {
+			fc.Forward(dense, x, packed, bias, 0, images)
+		} else {
+			s.Forward(dense, yl, x, xl, packed, bias, 0, images)
+		}
+		middle := time.Now()
+		c.d.Forward(y, c.x, 0, images, scratch, taps)
+		float, codes = min(float, float64(middle.Sub(start))), min(codes, float64(time.Since(middle)))
+	}
+	macs := float64(s.MACs()) * float64(images)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(macs/float, "float-GMAC/s")
+	b.ReportMetric(macs/codes, "int-GMAC/s")
+	b.ReportMetric(float/codes, "ratio")
 }
