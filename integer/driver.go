@@ -41,7 +41,7 @@ type ConvDriver struct {
 
 	requant      *quant.Requantizer // as the caller gave it
 	row          quant.Requantizer  // the same with parameters for tile pixels
-	tile         int                // divides the width of the output
+	tile         int                // pixels that make a multiple of eight elements, at least about 64
 	commonScale  []float32
 	largestScale float32
 	passLo       []int64 // one per channel
@@ -85,9 +85,10 @@ func NewConvDriver(s kernels.ConvShape, xBits int, xSigned bool, wBits int) (*Co
 	}
 	d := &ConvDriver{conv: kernels.IntConv{ConvShape: s, Signed: xSigned, Bits: min(xBits, 8)}, wide: xBits > 8 || wBits > 8}
 	d.block = min(max(blockSize/(s.OW*s.O), 1), s.OH)
-	for d.tile = s.OW; d.tile > 1 && (s.OW%d.tile != 0 || d.tile*s.O > 64); {
-		d.tile--
+	for d.tile = 1; d.tile*s.O%8 != 0; {
+		d.tile *= 2
 	}
+	d.tile *= (64 + d.tile*s.O - 1) / (d.tile * s.O)
 	return d, nil
 }
 
@@ -119,7 +120,7 @@ func (d *ConvDriver) ScratchLen() (i32, i64, u8 int) {
 	if d.linear {
 		conv = d.batch(d.block)
 	}
-	return n, 0, conv.ScratchLen()
+	return n + 2*d.conv.O, 0, conv.ScratchLen() // and the extremes of each channel
 }
 
 // batch returns the convolution that computes a linear layer for n images.
@@ -288,23 +289,26 @@ func resize[E any](s []E, n int) []E {
 // accumulators, in I32 or I64. x has a border of zero points at least as wide as the
 // pads. taps may be nil.
 func (d *ConvDriver) Forward(y, x Codes, n0, n1 int, scratch Scratch, taps *Taps) {
+	var extremes extremes
+	if taps != nil && taps.Min != nil && !d.wide {
+		scratch.I32, extremes = splitExtremes(scratch.I32, d.conv.O)
+	}
 	if d.linear {
 		for n := n0; n < n1; n += d.block {
 			last := min(n+d.block, n1)
 			d.products(x, n, last, scratch)
-			for i := n; i < last; i++ {
-				d.finish(&y, scratch, i-n, i, 0, 1, taps)
+			d.finish(&y, scratch, n, last, 0, 1, taps, extremes)
+		}
+	} else {
+		for n := n0; n < n1; n++ {
+			for oh := 0; oh < d.conv.OH; oh += d.block {
+				last := min(oh+d.block, d.conv.OH)
+				d.rows(x, n, oh, last, scratch)
+				d.finish(&y, scratch, n, n+1, oh, last, taps, extremes)
 			}
 		}
-		return
 	}
-	for n := n0; n < n1; n++ {
-		for oh := 0; oh < d.conv.OH; oh += d.block {
-			last := min(oh+d.block, d.conv.OH)
-			d.rows(x, n, oh, last, scratch)
-			d.finish(&y, scratch, 0, n, oh, last, taps)
-		}
-	}
+	extremes.addTo(taps)
 }
 
 // Accumulators computes the accumulators, bias included, of output rows oh0 … oh1−1 of image n
@@ -384,35 +388,82 @@ func dot(x *Codes, at int, w []int32) (sum int64) {
 	return sum
 }
 
-// finish turns accumulators, from row first of the scratch on, into rows oh0 … oh1−1 of
-// image n.
-func (d *ConvDriver) finish(y *Codes, s Scratch, first, n, oh0, oh1 int, taps *Taps) {
+// finish turns the accumulators of rows oh0 … oh1−1 of images n0 … n1−1, of which only one
+// number is above 1, into their output.
+func (d *ConvDriver) finish(y *Codes, s Scratch, n0, n1, oh0, oh1 int, taps *Taps, e extremes) {
 	row := d.conv.OW * d.conv.O
-	for oh := oh0; oh < oh1; oh++ {
-		from := (first + oh - oh0) * row
+	all, step := (n1-n0)*(oh1-oh0)*row, y.L.SH // step: from one row of y to the next
+	if d.linear {
+		step = y.L.SN
+	}
+	if !d.wide && e.least != nil {
+		kernels.AccumulatorRange(e.least, e.most, s.I32[:all])
+	}
+	whole := row // what lies in one piece
+	if step == row {
+		whole = all
+	}
+	for from := 0; from < all; from += row {
+		n, oh := n0, oh0+from/row
+		if d.linear {
+			n, oh = n0+from/row, 0
+		}
 		if d.wide {
 			d.finishWide(y, s.I64[from:from+row], n, oh, taps)
-		} else {
-			d.finishNarrow(y, s.I32[from:from+row], n, oh, taps)
+			continue
+		}
+		if taps != nil && taps.Pass != nil {
+			d.passBits(d.passRow(taps, n, oh), s.I32[from:from+row])
+		}
+		if from%whole == 0 {
+			d.finishNarrow(y, s.I32[from:from+whole], n, oh)
 		}
 	}
 }
 
-// finishNarrow turns the accumulators of one row into its output.
-func (d *ConvDriver) finishNarrow(y *Codes, acc []int32, n, oh int, taps *Taps) {
-	if taps != nil && taps.Pass != nil {
-		kernels.PassBits(d.passRow(taps, n, oh), acc, d.pass32Lo, d.pass32Hi)
+// whole returns how many of n elements the parameters of whole tiles cover.
+func (d *ConvDriver) whole(n int) int { return n - n%(d.tile*d.conv.O) }
+
+// passBits sets the bits of one row.
+func (d *ConvDriver) passBits(bits []uint8, acc []int32) {
+	n := d.whole(len(acc))
+	kernels.PassBits(bits, acc[:n], d.pass32Lo, d.pass32Hi)
+	if rest := len(acc) - n; rest > 0 {
+		kernels.PassBits(bits[n/8:], acc[n:], d.pass32Lo[:rest], d.pass32Hi[:rest])
 	}
-	if taps != nil && taps.Min != nil {
-		observe(taps, acc, d.conv.O)
+}
+
+// requantize turns accumulators of whole pixels into codes.
+func (d *ConvDriver) requantize(dst []uint8, acc []int32) {
+	n := d.whole(len(acc))
+	kernels.Requantize(dst, acc[:n], &d.row)
+	if rest := len(acc) - n; rest > 0 {
+		r := d.row
+		r.Shift, r.Multiplier = first(r.Shift, rest), first(r.Multiplier, rest)
+		kernels.Requantize(dst[n:], acc[n:], &r)
 	}
+}
+
+// first returns the first n elements of s, or none if there are none.
+func first[E any](s []E, n int) []E { return s[:min(n, len(s))] }
+
+// finishNarrow turns accumulators that lie in one piece, from row oh of image n on, into
+// their output.
+func (d *ConvDriver) finishNarrow(y *Codes, acc []int32, n, oh int) {
 	switch {
 	case d.requant != nil && y.U8 != nil && y.L.Packed():
-		kernels.Requantize(y.U8[y.L.Row(n, oh):], acc, &d.row)
+		d.requantize(y.U8[y.L.Row(n, oh):], acc)
 	case d.requant == nil && d.commonScale == nil && y.I32 != nil && y.L.Packed():
 		copy(y.I32[y.L.Row(n, oh):], acc)
 	default:
-		finishPixels(d, y, acc, n, oh)
+		row := d.conv.OW * d.conv.O
+		for i := 0; i < len(acc); i += row {
+			if d.linear {
+				finishPixels(d, y, acc[i:i+row], n+i/row, oh)
+			} else {
+				finishPixels(d, y, acc[i:i+row], n, oh+i/row)
+			}
+		}
 	}
 }
 
@@ -427,7 +478,10 @@ func (d *ConvDriver) finishWide(y *Codes, acc []int64, n, oh int, taps *Taps) {
 		}
 	}
 	if taps != nil && taps.Min != nil {
-		observe(taps, acc, d.conv.O)
+		for i, a := range acc {
+			c := i % d.conv.O
+			taps.Min[c], taps.Max[c] = min(taps.Min[c], a), max(taps.Max[c], a)
+		}
 	}
 	finishPixels(d, y, acc, n, oh)
 }
@@ -456,11 +510,23 @@ func finishPixels[A int32 | int64](d *ConvDriver, y *Codes, acc []A, n, oh int) 
 	}
 }
 
-// observe takes the accumulators into the extremes of their channels.
-func observe[A int32 | int64](taps *Taps, acc []A, o int) {
-	for i := 0; i < len(acc); i += o {
-		for c, a := range acc[i : i+o] {
-			taps.Min[c], taps.Max[c] = min(taps.Min[c], int64(a)), max(taps.Max[c], int64(a))
+// extremes are the smallest and the largest accumulator of each channel.
+type extremes struct{ least, most []int32 }
+
+// splitExtremes takes the extremes of o channels off the end of s.
+func splitExtremes(s []int32, o int) ([]int32, extremes) {
+	n := len(s) - 2*o
+	e := extremes{s[n : n+o], s[n+o:]}
+	fill(e.least, math.MaxInt32)
+	fill(e.most, math.MinInt32)
+	return s[:n], e
+}
+
+// addTo takes the extremes into those of taps.
+func (e extremes) addTo(taps *Taps) {
+	for c, v := range e.least {
+		if v <= e.most[c] {
+			taps.Min[c], taps.Max[c] = min(taps.Min[c], int64(v)), max(taps.Max[c], int64(e.most[c]))
 		}
 	}
 }
