@@ -37,11 +37,12 @@ type IntWeights struct {
 type intForm int
 
 const (
-	panelForm  intForm = iota // for GEMM8
-	tapForm                   // depthwise, [KH KW C]
-	pairForm                  // 16-bit pairs, for AVX2
-	narrowForm                // bytes with 16-bit sums, for AVX2
-	depthForm                 // depthwise, pairs of taps, for AVX2
+	panelForm    intForm = iota // for GEMM8
+	tapForm                     // depthwise, [KH KW C]
+	pairForm                    // 16-bit pairs, for AVX2
+	narrowForm                  // bytes with 16-bit sums, for AVX2
+	winogradForm                // transformed 16-bit pairs, for AVX2
+	depthForm                   // depthwise, pairs of taps, for AVX2
 )
 
 // Pack brings the codes w [O Cg KH KW], int8 bit patterns, into the order that Rows reads. It

@@ -24,6 +24,9 @@ func (s *IntConv) ScratchLen() int {
 		l := s.lower(form)
 		most = max(most, l.bytes(s.band(&l)))
 	}
+	if s.winograd() {
+		most = max(most, s.winogradBytes(s.winogradTiles()))
+	}
 	return most
 }
 
@@ -49,6 +52,13 @@ func (s *IntConv) rowsOwn(acc []int32, x []uint8, xl Layout, p *IntWeights, scra
 	}
 	if p.form == depthForm {
 		s.rowsDepth(acc, x, xl, p, n, oh0, oh1)
+		return
+	}
+	if p.form == winogradForm {
+		if need := s.winogradBytes(s.winogradTiles()); len(scratch) < need {
+			panic("kernels: integer conv: the scratch is too short")
+		}
+		s.rowsWinograd(acc, x, xl, p, scratch, n, oh0, oh1)
 		return
 	}
 	l := s.lower(p.form)

@@ -179,6 +179,25 @@ func TestIntConv(t *testing.T) {
 	})
 }
 
+// Convolutions of 3×3 and many channels have a form of their own, whose tiles are cut off at odd
+// ends.
+func TestIntConvSquare(t *testing.T) {
+	forEach(t, "intconv", func(t *testing.T) {
+		r := testRand()
+		for _, c := range []int{16, 17, 24, 31, 48, 70} {
+			for _, o := range []int{16, 24, 32, 40, 72} {
+				for range 3 {
+					shape := ConvShape{C: c, O: o, KH: 3, KW: 3, PadTop: r.IntN(2), PadLeft: r.IntN(2), PadBottom: r.IntN(2), PadRight: r.IntN(2), H: 3 + r.IntN(10), W: 3 + r.IntN(20)}
+					if err := shape.Complete(); err != nil {
+						t.Fatal(err)
+					}
+					testIntConv(t, r, shape, operandCases[r.IntN(len(operandCases))], r.IntN(2)*5)
+				}
+			}
+		}
+	})
+}
+
 // Products of every length and number of columns.
 func TestIntConvSizes(t *testing.T) {
 	forEach(t, "intconv", func(t *testing.T) {

@@ -11,16 +11,18 @@ TEXT ·pairTiles8(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 16(AX), CX
 	MOVQ CX, 184(AX)
+	MOVQ 8(AX), CX
+	MOVQ CX, 192(AX)
 	MOVQ (AX), CX
 
 pairTiles8_line:
 	MOVQ CX, 168(AX)
 	MOVQ CX, 176(AX)
 	MOVQ 64(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 200(AX)
 
 pairTiles8_next:
-	MOVQ 192(AX), CX
+	MOVQ 200(AX), CX
 	CMPQ CX, $0x0c
 	JGE  pairTiles8_12
 	CMPQ CX, $0x0b
@@ -47,6 +49,8 @@ pairTiles8_next:
 	JEQ  pairTiles8_1
 
 pairTiles8_done:
+	MOVQ 88(AX), CX
+	ADDQ CX, 192(AX)
 	MOVQ 168(AX), CX
 	ADDQ 160(AX), CX
 	DECQ 152(AX)
@@ -72,7 +76,7 @@ pairTiles8_12:
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (BX)(DX*2), SI
 	LEAQ    (SI)(DX*2), DI
-	MOVQ    8(AX), R9
+	MOVQ    192(AX), R9
 	XORQ    R11, R11
 
 pairTiles8_12_segment:
@@ -200,7 +204,7 @@ pairTiles8_12_store:
 	MOVQ    72(AX), CX
 	IMUL3Q  $0x0c, CX, CX
 	ADDQ    CX, 176(AX)
-	SUBQ    $0x0c, 192(AX)
+	SUBQ    $0x0c, 200(AX)
 	JMP     pairTiles8_next
 
 pairTiles8_11:
@@ -220,7 +224,7 @@ pairTiles8_11:
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (BX)(DX*2), SI
 	LEAQ    (SI)(DX*2), DI
-	MOVQ    8(AX), R9
+	MOVQ    192(AX), R9
 	XORQ    R11, R11
 
 pairTiles8_11_segment:
@@ -355,7 +359,7 @@ pairTiles8_10:
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (BX)(DX*2), SI
 	LEAQ    (SI)(DX*2), DI
-	MOVQ    8(AX), R9
+	MOVQ    192(AX), R9
 	XORQ    R11, R11
 
 pairTiles8_10_segment:
@@ -481,7 +485,7 @@ pairTiles8_9:
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (BX)(DX*2), SI
 	LEAQ    (SI)(DX*2), DI
-	MOVQ    8(AX), R8
+	MOVQ    192(AX), R8
 	XORQ    R10, R10
 
 pairTiles8_9_segment:
@@ -595,7 +599,7 @@ pairTiles8_8:
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (BX)(DX*2), SI
 	LEAQ    (SI)(DX*2), DI
-	MOVQ    8(AX), R8
+	MOVQ    192(AX), R8
 	XORQ    R10, R10
 
 pairTiles8_8_segment:
@@ -699,7 +703,7 @@ pairTiles8_7:
 	MOVQ    72(AX), DX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (BX)(DX*2), SI
-	MOVQ    8(AX), DI
+	MOVQ    192(AX), DI
 	XORQ    R9, R9
 
 pairTiles8_7_segment:
@@ -794,7 +798,7 @@ pairTiles8_6:
 	MOVQ    72(AX), DX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (BX)(DX*2), SI
-	MOVQ    8(AX), DI
+	MOVQ    192(AX), DI
 	XORQ    R9, R9
 
 pairTiles8_6_segment:
@@ -879,7 +883,7 @@ pairTiles8_5:
 	VMOVDQA Y4, Y8
 	MOVQ    72(AX), DX
 	LEAQ    (DX)(DX*2), BX
-	MOVQ    8(AX), SI
+	MOVQ    192(AX), SI
 	XORQ    R8, R8
 
 pairTiles8_5_segment:
@@ -955,7 +959,7 @@ pairTiles8_4:
 	VMOVDQA Y4, Y7
 	MOVQ    72(AX), DX
 	LEAQ    (DX)(DX*2), BX
-	MOVQ    8(AX), SI
+	MOVQ    192(AX), SI
 	XORQ    R8, R8
 
 pairTiles8_4_segment:
@@ -1021,7 +1025,7 @@ pairTiles8_3:
 	VMOVDQA Y4, Y5
 	VMOVDQA Y4, Y6
 	MOVQ    72(AX), DX
-	MOVQ    8(AX), BX
+	MOVQ    192(AX), BX
 	XORQ    DI, DI
 
 pairTiles8_3_segment:
@@ -1078,7 +1082,7 @@ pairTiles8_2:
 	VMOVDQU (CX), Y4
 	VMOVDQA Y4, Y5
 	MOVQ    72(AX), DX
-	MOVQ    8(AX), BX
+	MOVQ    192(AX), BX
 	XORQ    DI, DI
 
 pairTiles8_2_segment:
@@ -1126,7 +1130,7 @@ pairTiles8_1:
 	MOVQ    24(AX), CX
 	VMOVDQU (CX), Y4
 	MOVQ    72(AX), CX
-	MOVQ    8(AX), DX
+	MOVQ    192(AX), DX
 	XORQ    SI, SI
 
 pairTiles8_1_segment:
@@ -1169,16 +1173,18 @@ TEXT ·narrowTiles8(SB), NOSPLIT, $384-8
 	MOVQ t+0(FP), AX
 	MOVQ 16(AX), CX
 	MOVQ CX, 184(AX)
+	MOVQ 8(AX), CX
+	MOVQ CX, 192(AX)
 	MOVQ (AX), CX
 
 narrowTiles8_line:
 	MOVQ CX, 168(AX)
 	MOVQ CX, 176(AX)
 	MOVQ 64(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 200(AX)
 
 narrowTiles8_next:
-	MOVQ 192(AX), CX
+	MOVQ 200(AX), CX
 	CMPQ CX, $0x0c
 	JGE  narrowTiles8_12
 	CMPQ CX, $0x0b
@@ -1205,6 +1211,8 @@ narrowTiles8_next:
 	JEQ  narrowTiles8_1
 
 narrowTiles8_done:
+	MOVQ 88(AX), CX
+	ADDQ CX, 192(AX)
 	MOVQ 168(AX), CX
 	ADDQ 160(AX), CX
 	DECQ 152(AX)
@@ -1244,7 +1252,7 @@ narrowTiles8_12:
 	LEAQ    (BX)(BX*2), SI
 	LEAQ    (SI)(BX*2), DI
 	LEAQ    (DI)(BX*2), R8
-	MOVQ    8(AX), R10
+	MOVQ    192(AX), R10
 	XORQ    R12, R12
 
 narrowTiles8_12_segment:
@@ -1455,7 +1463,7 @@ narrowTiles8_12_store:
 	MOVQ     72(AX), CX
 	IMUL3Q   $0x0c, CX, CX
 	ADDQ     CX, 176(AX)
-	SUBQ     $0x0c, 192(AX)
+	SUBQ     $0x0c, 200(AX)
 	JMP      narrowTiles8_next
 
 narrowTiles8_11:
@@ -1488,7 +1496,7 @@ narrowTiles8_11:
 	LEAQ    (BX)(BX*2), SI
 	LEAQ    (SI)(BX*2), DI
 	LEAQ    (DI)(BX*2), R8
-	MOVQ    8(AX), R10
+	MOVQ    192(AX), R10
 	XORQ    R12, R12
 
 narrowTiles8_11_segment:
@@ -1712,7 +1720,7 @@ narrowTiles8_10:
 	LEAQ    (BX)(BX*2), SI
 	LEAQ    (SI)(BX*2), DI
 	LEAQ    (DI)(BX*2), R8
-	MOVQ    8(AX), R10
+	MOVQ    192(AX), R10
 	XORQ    R12, R12
 
 narrowTiles8_10_segment:
@@ -1920,7 +1928,7 @@ narrowTiles8_9:
 	LEAQ    (BX)(BX*2), SI
 	LEAQ    (SI)(BX*2), DI
 	LEAQ    (DI)(BX*2), R8
-	MOVQ    8(AX), R9
+	MOVQ    192(AX), R9
 	XORQ    R11, R11
 
 narrowTiles8_9_segment:
@@ -2109,7 +2117,7 @@ narrowTiles8_8:
 	LEAQ    (BX)(BX*2), SI
 	LEAQ    (SI)(BX*2), DI
 	LEAQ    (DI)(BX*2), R8
-	MOVQ    8(AX), R9
+	MOVQ    192(AX), R9
 	XORQ    R11, R11
 
 narrowTiles8_8_segment:
@@ -2281,7 +2289,7 @@ narrowTiles8_7:
 	MOVQ    72(AX), BX
 	LEAQ    (BX)(BX*2), SI
 	LEAQ    (SI)(BX*2), DI
-	MOVQ    8(AX), R8
+	MOVQ    192(AX), R8
 	XORQ    R10, R10
 
 narrowTiles8_7_segment:
@@ -2437,7 +2445,7 @@ narrowTiles8_6:
 	MOVQ    72(AX), BX
 	LEAQ    (BX)(BX*2), SI
 	LEAQ    (SI)(BX*2), DI
-	MOVQ    8(AX), R8
+	MOVQ    192(AX), R8
 	XORQ    R10, R10
 
 narrowTiles8_6_segment:
@@ -2576,7 +2584,7 @@ narrowTiles8_5:
 	MOVQ    144(AX), CX
 	MOVQ    72(AX), BX
 	LEAQ    (BX)(BX*2), SI
-	MOVQ    8(AX), DI
+	MOVQ    192(AX), DI
 	XORQ    R9, R9
 
 narrowTiles8_5_segment:
@@ -2699,7 +2707,7 @@ narrowTiles8_4:
 	MOVQ    144(AX), CX
 	MOVQ    72(AX), BX
 	LEAQ    (BX)(BX*2), SI
-	MOVQ    8(AX), DI
+	MOVQ    192(AX), DI
 	XORQ    R9, R9
 
 narrowTiles8_4_segment:
@@ -2805,7 +2813,7 @@ narrowTiles8_3:
 	VPXOR   Y6, Y6, Y6
 	MOVQ    144(AX), CX
 	MOVQ    72(AX), BX
-	MOVQ    8(AX), SI
+	MOVQ    192(AX), SI
 	XORQ    R8, R8
 
 narrowTiles8_3_segment:
@@ -2895,7 +2903,7 @@ narrowTiles8_2:
 	VPXOR   Y5, Y5, Y5
 	MOVQ    144(AX), CX
 	MOVQ    72(AX), BX
-	MOVQ    8(AX), SI
+	MOVQ    192(AX), SI
 	XORQ    R8, R8
 
 narrowTiles8_2_segment:
@@ -2969,7 +2977,7 @@ narrowTiles8_1:
 	VPXOR   Y4, Y4, Y4
 	MOVQ    144(AX), CX
 	MOVQ    72(AX), DX
-	MOVQ    8(AX), BX
+	MOVQ    192(AX), BX
 	XORQ    DI, DI
 
 narrowTiles8_1_segment:
@@ -3029,16 +3037,18 @@ TEXT ·pairTiles16(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 16(AX), CX
 	MOVQ CX, 184(AX)
+	MOVQ 8(AX), CX
+	MOVQ CX, 192(AX)
 	MOVQ (AX), CX
 
 pairTiles16_line:
 	MOVQ CX, 168(AX)
 	MOVQ CX, 176(AX)
 	MOVQ 64(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 200(AX)
 
 pairTiles16_next:
-	MOVQ 192(AX), CX
+	MOVQ 200(AX), CX
 	CMPQ CX, $0x06
 	JGE  pairTiles16_6
 	CMPQ CX, $0x05
@@ -3053,6 +3063,8 @@ pairTiles16_next:
 	JEQ  pairTiles16_1
 
 pairTiles16_done:
+	MOVQ 88(AX), CX
+	ADDQ CX, 192(AX)
 	MOVQ 168(AX), CX
 	ADDQ 160(AX), CX
 	DECQ 152(AX)
@@ -3077,7 +3089,7 @@ pairTiles16_6:
 	MOVQ    72(AX), DX
 	LEAQ    (DX)(DX*2), BX
 	LEAQ    (BX)(DX*2), SI
-	MOVQ    8(AX), DI
+	MOVQ    192(AX), DI
 	XORQ    R9, R9
 
 pairTiles16_6_segment:
@@ -3186,7 +3198,7 @@ pairTiles16_6_store:
 	MOVQ    72(AX), CX
 	IMUL3Q  $0x06, CX, CX
 	ADDQ    CX, 176(AX)
-	SUBQ    $0x06, 192(AX)
+	SUBQ    $0x06, 200(AX)
 	JMP     pairTiles16_next
 
 pairTiles16_5:
@@ -3203,7 +3215,7 @@ pairTiles16_5:
 	VMOVDQA Y5, Y13
 	MOVQ    72(AX), DX
 	LEAQ    (DX)(DX*2), BX
-	MOVQ    8(AX), SI
+	MOVQ    192(AX), SI
 	XORQ    R8, R8
 
 pairTiles16_5_segment:
@@ -3310,7 +3322,7 @@ pairTiles16_4:
 	VMOVDQA Y5, Y11
 	MOVQ    72(AX), DX
 	LEAQ    (DX)(DX*2), BX
-	MOVQ    8(AX), SI
+	MOVQ    192(AX), SI
 	XORQ    R8, R8
 
 pairTiles16_4_segment:
@@ -3401,7 +3413,7 @@ pairTiles16_3:
 	VMOVDQA Y5, Y7
 	VMOVDQA Y5, Y9
 	MOVQ    72(AX), DX
-	MOVQ    8(AX), BX
+	MOVQ    192(AX), BX
 	XORQ    DI, DI
 
 pairTiles16_3_segment:
@@ -3477,7 +3489,7 @@ pairTiles16_2:
 	VMOVDQU 32(CX), Y5
 	VMOVDQA Y5, Y7
 	MOVQ    72(AX), DX
-	MOVQ    8(AX), BX
+	MOVQ    192(AX), BX
 	XORQ    DI, DI
 
 pairTiles16_2_segment:
@@ -3538,7 +3550,7 @@ pairTiles16_1:
 	VMOVDQU (CX), Y4
 	VMOVDQU 32(CX), Y5
 	MOVQ    72(AX), CX
-	MOVQ    8(AX), DX
+	MOVQ    192(AX), DX
 	XORQ    SI, SI
 
 pairTiles16_1_segment:
@@ -3588,16 +3600,18 @@ TEXT ·narrowTiles16(SB), NOSPLIT, $384-8
 	MOVQ t+0(FP), AX
 	MOVQ 16(AX), CX
 	MOVQ CX, 184(AX)
+	MOVQ 8(AX), CX
+	MOVQ CX, 192(AX)
 	MOVQ (AX), CX
 
 narrowTiles16_line:
 	MOVQ CX, 168(AX)
 	MOVQ CX, 176(AX)
 	MOVQ 64(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 200(AX)
 
 narrowTiles16_next:
-	MOVQ 192(AX), CX
+	MOVQ 200(AX), CX
 	CMPQ CX, $0x06
 	JGE  narrowTiles16_6
 	CMPQ CX, $0x05
@@ -3612,6 +3626,8 @@ narrowTiles16_next:
 	JEQ  narrowTiles16_1
 
 narrowTiles16_done:
+	MOVQ 88(AX), CX
+	ADDQ CX, 192(AX)
 	MOVQ 168(AX), CX
 	ADDQ 160(AX), CX
 	DECQ 152(AX)
@@ -3651,7 +3667,7 @@ narrowTiles16_6:
 	MOVQ    72(AX), BX
 	LEAQ    (BX)(BX*2), SI
 	LEAQ    (SI)(BX*2), DI
-	MOVQ    8(AX), R8
+	MOVQ    192(AX), R8
 	XORQ    R10, R10
 
 narrowTiles16_6_segment:
@@ -3843,7 +3859,7 @@ narrowTiles16_6_store:
 	MOVQ     72(AX), CX
 	IMUL3Q   $0x06, CX, CX
 	ADDQ     CX, 176(AX)
-	SUBQ     $0x06, 192(AX)
+	SUBQ     $0x06, 200(AX)
 	JMP      narrowTiles16_next
 
 narrowTiles16_5:
@@ -3873,7 +3889,7 @@ narrowTiles16_5:
 	MOVQ    144(AX), CX
 	MOVQ    72(AX), BX
 	LEAQ    (BX)(BX*2), SI
-	MOVQ    8(AX), DI
+	MOVQ    192(AX), DI
 	XORQ    R9, R9
 
 narrowTiles16_5_segment:
@@ -4062,7 +4078,7 @@ narrowTiles16_4:
 	MOVQ    144(AX), CX
 	MOVQ    72(AX), BX
 	LEAQ    (BX)(BX*2), SI
-	MOVQ    8(AX), DI
+	MOVQ    192(AX), DI
 	XORQ    R9, R9
 
 narrowTiles16_4_segment:
@@ -4221,7 +4237,7 @@ narrowTiles16_3:
 	VPXOR   Y9, Y9, Y9
 	MOVQ    144(AX), CX
 	MOVQ    72(AX), BX
-	MOVQ    8(AX), SI
+	MOVQ    192(AX), SI
 	XORQ    R8, R8
 
 narrowTiles16_3_segment:
@@ -4351,7 +4367,7 @@ narrowTiles16_2:
 	VPXOR   Y7, Y7, Y7
 	MOVQ    144(AX), CX
 	MOVQ    72(AX), BX
-	MOVQ    8(AX), SI
+	MOVQ    192(AX), SI
 	XORQ    R8, R8
 
 narrowTiles16_2_segment:
@@ -4452,7 +4468,7 @@ narrowTiles16_1:
 	VPXOR   Y5, Y5, Y5
 	MOVQ    144(AX), CX
 	MOVQ    72(AX), DX
-	MOVQ    8(AX), BX
+	MOVQ    192(AX), BX
 	XORQ    DI, DI
 
 narrowTiles16_1_segment:
@@ -4525,16 +4541,18 @@ TEXT ·pairTiles24(SB), NOSPLIT, $0-8
 	MOVQ t+0(FP), AX
 	MOVQ 16(AX), CX
 	MOVQ CX, 184(AX)
+	MOVQ 8(AX), CX
+	MOVQ CX, 192(AX)
 	MOVQ (AX), CX
 
 pairTiles24_line:
 	MOVQ CX, 168(AX)
 	MOVQ CX, 176(AX)
 	MOVQ 64(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 200(AX)
 
 pairTiles24_next:
-	MOVQ 192(AX), CX
+	MOVQ 200(AX), CX
 	CMPQ CX, $0x04
 	JGE  pairTiles24_4
 	CMPQ CX, $0x03
@@ -4545,6 +4563,8 @@ pairTiles24_next:
 	JEQ  pairTiles24_1
 
 pairTiles24_done:
+	MOVQ 88(AX), CX
+	ADDQ CX, 192(AX)
 	MOVQ 168(AX), CX
 	ADDQ 160(AX), CX
 	DECQ 152(AX)
@@ -4568,7 +4588,7 @@ pairTiles24_4:
 	VMOVDQA Y6, Y15
 	MOVQ    72(AX), DX
 	LEAQ    (DX)(DX*2), BX
-	MOVQ    8(AX), SI
+	MOVQ    192(AX), SI
 	XORQ    R8, R8
 
 pairTiles24_4_segment:
@@ -4671,7 +4691,7 @@ pairTiles24_4_store:
 	MOVQ    72(AX), CX
 	IMUL3Q  $0x04, CX, CX
 	ADDQ    CX, 176(AX)
-	SUBQ    $0x04, 192(AX)
+	SUBQ    $0x04, 200(AX)
 	JMP     pairTiles24_next
 
 pairTiles24_3:
@@ -4686,7 +4706,7 @@ pairTiles24_3:
 	VMOVDQA Y6, Y9
 	VMOVDQA Y6, Y12
 	MOVQ    72(AX), DX
-	MOVQ    8(AX), BX
+	MOVQ    192(AX), BX
 	XORQ    DI, DI
 
 pairTiles24_3_segment:
@@ -4779,7 +4799,7 @@ pairTiles24_2:
 	VMOVDQU 64(CX), Y6
 	VMOVDQA Y6, Y9
 	MOVQ    72(AX), DX
-	MOVQ    8(AX), BX
+	MOVQ    192(AX), BX
 	XORQ    DI, DI
 
 pairTiles24_2_segment:
@@ -4851,7 +4871,7 @@ pairTiles24_1:
 	VMOVDQU 32(CX), Y5
 	VMOVDQU 64(CX), Y6
 	MOVQ    72(AX), CX
-	MOVQ    8(AX), DX
+	MOVQ    192(AX), DX
 	XORQ    SI, SI
 
 pairTiles24_1_segment:
@@ -4906,16 +4926,18 @@ TEXT ·narrowTiles24(SB), NOSPLIT, $384-8
 	MOVQ t+0(FP), AX
 	MOVQ 16(AX), CX
 	MOVQ CX, 184(AX)
+	MOVQ 8(AX), CX
+	MOVQ CX, 192(AX)
 	MOVQ (AX), CX
 
 narrowTiles24_line:
 	MOVQ CX, 168(AX)
 	MOVQ CX, 176(AX)
 	MOVQ 64(AX), CX
-	MOVQ CX, 192(AX)
+	MOVQ CX, 200(AX)
 
 narrowTiles24_next:
-	MOVQ 192(AX), CX
+	MOVQ 200(AX), CX
 	CMPQ CX, $0x04
 	JGE  narrowTiles24_4
 	CMPQ CX, $0x03
@@ -4926,6 +4948,8 @@ narrowTiles24_next:
 	JEQ  narrowTiles24_1
 
 narrowTiles24_done:
+	MOVQ 88(AX), CX
+	ADDQ CX, 192(AX)
 	MOVQ 168(AX), CX
 	ADDQ 160(AX), CX
 	DECQ 152(AX)
@@ -4965,7 +4989,7 @@ narrowTiles24_4:
 	MOVQ    144(AX), CX
 	MOVQ    72(AX), BX
 	LEAQ    (BX)(BX*2), SI
-	MOVQ    8(AX), DI
+	MOVQ    192(AX), DI
 	XORQ    R9, R9
 
 narrowTiles24_4_segment:
@@ -5151,7 +5175,7 @@ narrowTiles24_4_store:
 	MOVQ     72(AX), CX
 	IMUL3Q   $0x04, CX, CX
 	ADDQ     CX, 176(AX)
-	SUBQ     $0x04, 192(AX)
+	SUBQ     $0x04, 200(AX)
 	JMP      narrowTiles24_next
 
 narrowTiles24_3:
@@ -5179,7 +5203,7 @@ narrowTiles24_3:
 	VPXOR   Y12, Y12, Y12
 	MOVQ    144(AX), CX
 	MOVQ    72(AX), BX
-	MOVQ    8(AX), SI
+	MOVQ    192(AX), SI
 	XORQ    R8, R8
 
 narrowTiles24_3_segment:
@@ -5347,7 +5371,7 @@ narrowTiles24_2:
 	VPXOR   Y9, Y9, Y9
 	MOVQ    144(AX), CX
 	MOVQ    72(AX), BX
-	MOVQ    8(AX), SI
+	MOVQ    192(AX), SI
 	XORQ    R8, R8
 
 narrowTiles24_2_segment:
@@ -5473,7 +5497,7 @@ narrowTiles24_1:
 	VPXOR   Y6, Y6, Y6
 	MOVQ    144(AX), CX
 	MOVQ    72(AX), DX
-	MOVQ    8(AX), BX
+	MOVQ    192(AX), BX
 	XORQ    DI, DI
 
 narrowTiles24_1_segment:

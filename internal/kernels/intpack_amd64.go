@@ -23,22 +23,32 @@ func narrowSteps(bits, most int) int {
 	return min(math.MaxInt16/(2*(1<<bits-1)*max(most, 1)), 1<<20)
 }
 
-// packLowered chooses between pairForm and narrowForm and packs w.
+// packLowered chooses between pairForm, narrowForm and winogradForm and packs w.
 func (s *IntConv) packLowered(p *IntWeights, w []uint8) {
-	per := len(w) / s.O
-	_, og := s.groups()
-	room := s.lower(pairForm) // the larger form
-	p.data = resize(p.data, s.Groups*ceil(og, 8)*room.codes()*room.size+packBlock*2*24)
-	most := codeSumsAVX2(&p.sums[0], &w[0], s.O, per)
+	most := codeSumsAVX2(&p.sums[0], &w[0], s.O, len(w)/s.O)
+	steps := narrowSteps(s.bits(), int(most))
 	form, offset := pairForm, int32(0)
-	if p.block = narrowSteps(s.bits(), int(most)) / 2; p.block > 0 { // the loop takes two steps
+	switch {
+	case s.winograd() && steps < s.winogradSteps():
+		form = winogradForm
+	case steps >= 2: // of which the loop takes two in a turn
 		form, offset = narrowForm, s.offset()
 	}
+	if room := s.packedMost(); len(p.data) != room { // for every form, so that other weights allocate nothing
+		p.data, p.form = make([]int8, room), panelForm
+	}
 	l := s.lower(form)
-	if p.order == nil || p.form != form {
+	if p.form != form {
+		clear(p.data)
 		s.setOrder(p, &l)
 	}
-	p.form, p.offset = form, offset
+	p.form, p.offset, p.block = form, offset, steps/2
+	if form == winogradForm {
+		s.packWinograd(p, w)
+		return
+	}
+	per := len(w) / s.O
+	_, og := s.groups()
 	at := 0
 	for g := range s.Groups {
 		eachPanel(og, func(j, vectors int) {
@@ -49,6 +59,16 @@ func (s *IntConv) packLowered(p *IntWeights, w []uint8) {
 			at += l.codes() * l.size * 8 * vectors
 		})
 	}
+}
+
+// packedMost returns the size of the packed weights in the largest form.
+func (s *IntConv) packedMost() int {
+	l := s.lower(pairForm)
+	most := s.Groups*ceil(s.O/s.Groups, 8)*l.codes()*l.size + packBlock*2*24
+	if s.winograd() {
+		most = max(most, s.winogradWeights())
+	}
+	return most
 }
 
 // setOrder computes the place of each code that a column meets in its kernel [Cg KH KW].
@@ -79,12 +99,13 @@ func (s *IntConv) packVector(p *IntWeights, l *lowering, at, step int, w []uint8
 	for k < total {
 		n := min(len(block[0]), total-k)
 		for c := range columns {
-			row := w[c*per:][:per]
+			row, dst := w[c*per:][:per], block[c][:n]
 			for i, at := range p.order[k : k+n] {
-				block[c][i] = 0
+				var v uint8
 				if at >= 0 {
-					block[c][i] = row[at]
+					v = row[at]
 				}
+				dst[i] = v
 			}
 			clear(block[c][n:ceil(n, packBlock)])
 		}

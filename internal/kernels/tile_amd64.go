@@ -24,12 +24,12 @@ type tile struct {
 	ahead      int            // what to prefetch: a + ahead, then in steps of pace
 	pace       int
 
-	// For the products of integer convolutions, which go through lines of m rows:
+	// For the products of integer convolutions, which go through lines of m rows, bs bytes of b apart:
 	block    int // narrow: turns of the loop until 16-bit sums could overflow
 	lines    int // they count them down
 	lineStep int
-	// What they keep here of their state: places in a and c, rows of the line.
-	line, row, out, left uintptr
+	// What they keep here of their state: places in a, c and b, rows of the line.
+	line, row, out, weights, left uintptr
 }
 
 // tileRows is the height of the highest AVX-512 tile.

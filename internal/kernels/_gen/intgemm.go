@@ -40,6 +40,7 @@ func (f tiles) write(c *build.Context, name, doc string) {
 	}
 	label := func(rows int) string { return fmt.Sprint(name, "_", rows) }
 	f.MOVQ(f.load("c"), f.field("out"))
+	f.MOVQ(f.load("b"), f.field("weights"))
 	line := f.load("a")
 	f.Label(name + "_line")
 	f.MOVQ(line, f.field("line"))
@@ -54,6 +55,7 @@ func (f tiles) write(c *build.Context, name, doc string) {
 		f.JEQ(LabelRef(label(rows)))
 	}
 	f.Label(name + "_done")
+	f.ADDQ(f.load("bs"), f.field("weights"))
 	f.MOVQ(f.field("line"), line)
 	f.ADDQ(f.field("lineStep"), line)
 	f.DECQ(f.field("lines"))
@@ -102,7 +104,7 @@ func (f tiles) tile(label string, n int) {
 		f.MOVQ(f.field("block"), left)
 	}
 	r := f.newRows(n)
-	w, k, p, s := f.load("b"), f.GP64(), f.GP64(), f.GP64()
+	w, k, p, s := f.load("weights"), f.GP64(), f.GP64(), f.GP64()
 	f.XORQ(s, s)
 	f.Label(label + "_segment")
 	f.CMPQ(s, f.field("segments"))

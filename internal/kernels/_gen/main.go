@@ -28,6 +28,7 @@ var kernels = map[string]func(*build.Context){
 	"intgemm":          intgemm,
 	"intlower":         intlower,
 	"intdepthwise":     intdepthwise,
+	"intwinograd":      intwinograd,
 	"elementwise":      elementwise,
 	"elementwise_avx2": elementwise8,
 	"quantize_avx2":    quantize8,
@@ -80,7 +81,7 @@ func generate(f func(*build.Context)) ([]byte, error) {
 }
 
 // tileFields are the fields of kernels.tile in order, eight bytes each.
-var tileFields = strings.Fields("a b c init aoff boff segments k m rs cs bs ldc mask lanes add ahead pace block lines lineStep line row out left")
+var tileFields = strings.Fields("a b c init aoff boff segments k m rs cs bs ldc mask lanes add ahead pace block lines lineStep line row out weights left")
 
 // A function under construction, whose only argument is a *tile.
 type function struct {
