@@ -71,7 +71,7 @@ const (
 	linearBlock = 28
 	// codeColumns is the number of columns of a weight that one worker reads as real
 	// numbers at a time.
-	codeColumns = 32
+	codeColumns = 64
 )
 
 // linear is the step of [LinearOp].
