@@ -49,6 +49,7 @@ type Program struct {
 	loss   int
 	ctx    Context
 	tap    func(*Node, View)
+	watch  func(n *Node, backward bool)
 	fills  []*borderFill
 	gfills []*borderFill
 	states []*State
@@ -325,6 +326,9 @@ func (p *Program) Forward() {
 		if p.tap != nil {
 			p.tap(p.drafts[i].node, p.values[i])
 		}
+		if p.watch != nil && (s != nil || p.fills[i] != nil) {
+			p.watch(p.drafts[i].node, false)
+		}
 		if p.opt.Poison {
 			p.poisonAfter(i)
 		}
@@ -354,6 +358,9 @@ func (p *Program) Backward() {
 		}
 		if p.steps[i] != nil {
 			p.steps[i].Backward(&p.ctx)
+		}
+		if p.watch != nil && (p.steps[i] != nil || p.gfills[i] != nil) {
+			p.watch(p.drafts[i].node, true)
 		}
 	}
 }
