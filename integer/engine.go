@@ -19,6 +19,7 @@ type Engine struct {
 	scratch scratchLen
 	pool    *parallel.Pool
 	states  sync.Pool
+	watch   func(worker, node int)
 }
 
 // EngineOptions says how an engine works. It changes no result.
@@ -29,6 +30,11 @@ type EngineOptions struct {
 	// Chunk is the number of images that pass through the network together. 0 means
 	// as many as fit the second-level cache, up to 16.
 	Chunk int
+	// Watch, where not nil, is called by each worker after each node of a group of
+	// images, and with node −1 before the first. It serves to find out where the time
+	// goes: whoever wants to know reads the clock in it. Such an engine is for one call
+	// at a time.
+	Watch func(worker, node int)
 }
 
 // step computes one node for the first images of a state.
@@ -78,7 +84,7 @@ func (st *state) value(node int) *Codes { return &st.values[st.e.slotOf[node]] }
 // NewEngine packs the weights of m and plans its buffers. Close it when Workers is
 // above 1; [Model.Run] and its neighbours need no engine of their own.
 func NewEngine(m *Model, o EngineOptions) (*Engine, error) {
-	e := &Engine{m: m, steps: make([]step, len(m.Nodes)), slotOf: make([]int, len(m.Nodes))}
+	e := &Engine{m: m, steps: make([]step, len(m.Nodes)), slotOf: make([]int, len(m.Nodes)), watch: o.Watch}
 	for i := range m.Nodes {
 		n := &m.Nodes[i]
 		b := &binding{self: i}
@@ -189,12 +195,18 @@ func run[S uint8 | float32](e *Engine, dst []int64, images []S, set func(*state,
 	}
 	dst = dst[:n*out]
 	part := min(e.chunk, max(1, (n+e.pool.Workers()-1)/e.pool.Workers()))
-	e.pool.Run((n+part-1)/part, func(_, i int) {
+	e.pool.Run((n+part-1)/part, func(worker, i int) {
 		first, last := i*part, min((i+1)*part, n)
 		st := e.states.Get().(*state)
 		set(st, images[first*size:last*size])
-		for _, step := range e.steps {
+		if e.watch != nil {
+			e.watch(worker, -1)
+		}
+		for node, step := range e.steps {
 			step(st, last-first)
+			if e.watch != nil {
+				e.watch(worker, node)
+			}
 		}
 		for k := first; k < last; k++ {
 			st.read(dst[k*out:(k+1)*out], e.m.Output, k-first)

@@ -114,6 +114,40 @@ func TestEngineIsTheSameHowever(t *testing.T) {
 
 // A larger network meets every kernel of the machine: panels of 16 and 32, strides, linear
 // layers with many inputs.
+// TestEngineIsWatched counts what an observer is told: for each group of images, on
+// one worker, every node in order.
+func TestEngineIsWatched(t *testing.T) {
+	m := smallModel(t)
+	const workers = 3
+	var next [workers]int
+	var groups [workers]int
+	e := must(NewEngine(m, EngineOptions{Workers: workers, Chunk: 2, Watch: func(worker, node int) {
+		if node < 0 {
+			groups[worker]++
+			next[worker] = 0
+			return
+		}
+		if node != next[worker] {
+			t.Errorf("worker %d: node %d after %d", worker, node, next[worker]-1)
+		}
+		next[worker]++
+	}}))
+	defer e.Close()
+	images := pixels(m, 11)
+	got := must(e.Run(nil, images))
+	if want := must(m.Run(images)); !slices.Equal(got, want) {
+		t.Error("a watched engine computes something else")
+	}
+	if n := groups[0] + groups[1] + groups[2]; n != 6 {
+		t.Errorf("%d groups of at most 2 of 11 images", n)
+	}
+	for worker, n := range next {
+		if groups[worker] > 0 && n != len(m.Nodes) {
+			t.Errorf("worker %d: %d of %d nodes", worker, n, len(m.Nodes))
+		}
+	}
+}
+
 func TestResidualNetwork(t *testing.T) {
 	m := residualModel(t)
 	if testing.Short() {

@@ -33,6 +33,18 @@ type Node struct {
 	bound Bound
 }
 
+// MACs returns the multiply-accumulates of a convolution or a linear layer for one
+// image, 0 for other operations.
+func (n *Node) MACs() int64 {
+	switch o := n.Op.(type) {
+	case *Conv:
+		return int64(len(o.Weight)/max(o.O, 1)) * int64(n.Out.Len())
+	case *Linear:
+		return int64(len(o.Weight))
+	}
+	return 0
+}
+
 // Type describes the codes of one image.
 type Type struct {
 	C, H, W int

@@ -79,6 +79,7 @@ func Layers(m *integer.Model) []Layer {
 			r.InBits = &bits
 		}
 		r.OutBits, r.OutFL, r.OutScale, r.OutZeroPoint = describe(n.Grid)
+		r.MACs = n.MACs()
 		r.constants(n, m)
 	}
 	return rows
@@ -109,11 +110,8 @@ func (r *Layer) constants(n *integer.Node, m *integer.Model) {
 	switch o := n.Op.(type) {
 	case *integer.Conv:
 		r.weights(o.Weight, o.WeightGrid, o.Bias, o.Requant)
-		per := int64(len(o.Weight) / max(o.O, 1))
-		r.MACs = per * int64(n.Out.Len())
 	case *integer.Linear:
 		r.weights(o.Weight, o.WeightGrid, o.Bias, o.Requant)
-		r.MACs = int64(len(o.Weight))
 	case *integer.Input:
 		r.Bytes = 256 * int64(n.Out.C)
 	case *integer.InputFloat:
