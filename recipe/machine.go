@@ -1,20 +1,20 @@
 package recipe
 
 import (
-	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
 
 	"github.com/bitgrad/bitgrad/internal/cpu"
+	"github.com/bitgrad/bitgrad/internal/host"
 )
 
 // newMachine describes this computer and this program.
 func newMachine(threads int, o Options) machine {
 	return machine{
 		Version: Version(), Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH,
-		CPU: processor(), Level: cpu.Level().String(), Cores: runtime.NumCPU(),
+		CPU: host.Processor(), Level: cpu.Level().String(), Cores: runtime.NumCPU(),
 		Threads: threads, DataDir: absolute(o.DataDir), From: absolute(o.From), StageSeconds: map[string]float64{},
 	}
 }
@@ -38,20 +38,6 @@ func Version() string {
 		}
 	}
 	return strings.TrimSpace(version)
-}
-
-// processor returns the name of the processor where the system tells it.
-func processor() string {
-	text, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return "unknown"
-	}
-	for line := range strings.Lines(string(text)) {
-		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return "unknown"
 }
 
 func absolute(path string) string {

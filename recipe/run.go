@@ -17,6 +17,7 @@ import (
 	"github.com/bitgrad/bitgrad/fakequant"
 	"github.com/bitgrad/bitgrad/internal/cpu"
 	"github.com/bitgrad/bitgrad/internal/files"
+	"github.com/bitgrad/bitgrad/internal/host"
 	"github.com/bitgrad/bitgrad/internal/parallel"
 	"github.com/bitgrad/bitgrad/layers"
 )
@@ -314,7 +315,7 @@ func (r *run) work(ctx context.Context) (*Result, error) {
 			err = s.do(r, ctx)
 		}
 		r.machine.StageSeconds[s.name] += time.Since(start).Seconds()
-		r.machine.PeakRSSBytes = max(r.machine.PeakRSSBytes, peakRSS())
+		r.machine.PeakRSSBytes = max(r.machine.PeakRSSBytes, host.PeakRSS())
 		if err != nil {
 			cancelled := ctx.Err()
 			err = &StageError{Dir: r.dir, Task: r.cfg.Task, Stage: s.name, Err: err, Interrupted: cancelled != nil && errors.Is(err, cancelled)}

@@ -16,6 +16,7 @@ var house = []place{
 	{"internal/cpu", 0},
 	{"internal/files", 0},
 	{"internal/glob", 0},
+	{"internal/host", 0},
 	{"internal/parallel", 0},
 
 	{"internal/kernels", 1},
