@@ -34,8 +34,10 @@ func (p *Program) Cost(n *Node) (forward, backward Cost) {
 
 func (p *Program) forwardCost(i int, d *draft) Cost {
 	c := Cost{MACs: d.spec.MACs * int64(p.opt.Batch), Bytes: p.values[i].bytes() + savedBytes(d)}
-	for _, j := range d.in {
-		c.Bytes += p.values[j].bytes()
+	for k, j := range d.in {
+		if !p.readsGrid(d, k) {
+			c.Bytes += p.values[j].bytes()
+		}
 	}
 	switch d.node.op.(type) {
 	case Conv2DOp, LinearOp: // dequantize codes first
@@ -43,6 +45,13 @@ func (p *Program) forwardCost(i int, d *draft) Cost {
 		c.Integers = c.MACs > 0 && len(d.in) > 1 && p.values[d.in[0]].IsCodes() && p.values[d.in[1]].IsCodes()
 	}
 	return c
+}
+
+// readsGrid reports whether operand k is there for its grid alone: codes without a
+// derivative in front of a result without a batch, that of a node that quantizes a
+// weight or a bias.
+func (p *Program) readsGrid(d *draft, k int) bool {
+	return d.spec.Out.Plain && p.values[d.in[k]].IsCodes() && k < len(d.spec.NoGrad) && d.spec.NoGrad[k]
 }
 
 func (p *Program) backwardCost(i int, d *draft) Cost {
