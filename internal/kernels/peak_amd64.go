@@ -1,0 +1,24 @@
+//go:build amd64 && !purego
+
+package kernels
+
+import "github.com/bitgrad/bitgrad/internal/cpu"
+
+//go:noescape
+func peakFMAAVX512(acc *[PeakLanes]float32, a, b float32, rounds int)
+
+//go:noescape
+func peakFMAAVX2(acc *[PeakLanes]float32, a, b float32, rounds int)
+
+//go:noescape
+func peakDotVNNI(acc *[PeakLanes]int32, x *[64]uint8, w *[64]int8, rounds int)
+
+//go:noescape
+func peakDotAVX2(acc *[PeakLanes]int32, x *[64]uint8, w *[64]int8, rounds int)
+
+func init() {
+	register("peakFMA", cpu.AVX2, func() { peakFMA = peakFMAAVX2 })
+	register("peakFMA", cpu.AVX512, func() { peakFMA = peakFMAAVX512 })
+	register("peakDot", cpu.AVX2, func() { peakDot = peakDotAVX2 })
+	register("peakDot", cpu.VNNI, func() { peakDot = peakDotVNNI })
+}
