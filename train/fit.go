@@ -124,7 +124,7 @@ func newTrainer(g *autograd.Graph, data datasets.Dataset, opt Options) (*trainer
 		return nil, optionError("%s has %d images, fewer than one step of %d×%d", t.info.Name, t.info.N, t.accumulate, opt.Batch)
 	}
 	t.total, t.frozenFrom = opt.Steps(t.info.N), opt.frozenFrom(t.perEpoch)
-	if t.graph, err = withLoss(g, opt.LabelSmoothing); err != nil {
+	if t.graph, err = WithLoss(g, opt.LabelSmoothing); err != nil {
 		return nil, fmt.Errorf("train: fit: %w", err)
 	}
 	t.vars = variablesOf(g)

@@ -68,9 +68,11 @@ func checkInput(net string, x *autograd.Node, info datasets.Info) error {
 	return nil
 }
 
-// withLoss returns the graph with the loss that training lowers; one that brings
-// its own keeps it.
-func withLoss(g *autograd.Graph, smoothing float32) (*autograd.Graph, error) {
+// WithLoss returns the graph with what [Fit] adds to it: the input "labels" and, as
+// the output "loss", the mean cross entropy of the softmax of its logits. It is for
+// loops of one's own. A graph that brings its own loss is returned as it is; it then
+// needs the input "labels" and allows no smoothing.
+func WithLoss(g *autograd.Graph, smoothing float32) (*autograd.Graph, error) {
 	if g.Output(lossName) != nil {
 		if smoothing != 0 {
 			return nil, optionError("label smoothing %v: %s brings a loss of its own", smoothing, g.Name())
