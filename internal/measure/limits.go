@@ -1,0 +1,133 @@
+package measure
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/bitgrad/bitgrad/autograd"
+	"github.com/bitgrad/bitgrad/internal/kernels"
+	"github.com/bitgrad/bitgrad/internal/parallel"
+)
+
+// Limits are what the machine does at best with the instructions that the kernels
+// use, measured by loops that do nothing else.
+type Limits struct {
+	Threads int `json:"-"`
+	// FMA is the rate of multiplications and additions of float32 in registers, Dot
+	// that of bytes into int32; a multiply-accumulate counts as two operations.
+	FMA Rate `json:"fma"`
+	Dot Rate `json:"dot"`
+	// Memory is the rate of the sum of two arrays into a third, by the bytes of all
+	// three on all threads, in ascending order. Each array counts once.
+	Memory []Bandwidth `json:"memory"`
+}
+
+// A Rate is operations per second on one thread and on all.
+type Rate struct {
+	One float64 `json:"one_thread"`
+	All float64 `json:"all_threads"`
+}
+
+// Bandwidth is bytes per second where so many bytes are in use.
+type Bandwidth struct {
+	Bytes int `json:"bytes"`
+	Rate
+}
+
+// limitTime is how long each limit is measured, and limitTries how often; the best
+// counts.
+const (
+	limitTime  = 5 * time.Millisecond
+	limitTries = 10
+)
+
+// workingSets are the bytes per thread that the bandwidth is measured with: they fit
+// the caches of the first, second and third level of most machines, and none.
+var workingSets = []int{24 << 10, 192 << 10, 1536 << 10, 12 << 20, 96 << 20}
+
+// Measure finds the limits of the machine for a number of threads, 0 for GOMAXPROCS.
+// It takes about a second, and
+// the machine should have nothing else to do.
+func Measure(threads int) Limits {
+	pool := parallel.New(threads)
+	defer pool.Close()
+	l := Limits{Threads: pool.Workers()}
+	l.FMA = both(pool, func(int) func(rounds int) float64 {
+		var acc [kernels.PeakLanes]float32
+		return func(rounds int) float64 {
+			kernels.PeakFMA(&acc, 0.5, 1, 64*rounds)
+			return 2 * kernels.PeakLanes * 64 * float64(rounds)
+		}
+	})
+	l.Dot = both(pool, func(int) func(rounds int) float64 {
+		var acc [kernels.PeakLanes]int32
+		var x [64]uint8
+		var w [64]int8
+		return func(rounds int) float64 {
+			kernels.PeakDot(&acc, &x, &w, 64*rounds)
+			return 8 * kernels.PeakLanes * 64 * float64(rounds)
+		}
+	})
+	for _, bytes := range workingSets {
+		buffers := make([][]float32, 3*l.Threads)
+		for i := range buffers {
+			buffers[i] = make([]float32, bytes/12)
+			for k := range buffers[i] {
+				buffers[i][k] = 1
+			}
+		}
+		rate := both(pool, func(worker int) func(rounds int) float64 {
+			b := buffers[3*worker:]
+			return func(rounds int) float64 {
+				for range rounds {
+					kernels.Add(b[0], b[1], b[2])
+				}
+				return float64(12*len(b[0])) * float64(rounds)
+			}
+		})
+		l.Memory = append(l.Memory, Bandwidth{bytes * l.Threads, rate})
+		buffers = nil
+		if bytes >= 12<<20 {
+			runtime.GC() // the large ones must not add up
+		}
+	}
+	return l
+}
+
+// both measures loops on one thread and on all at once. start makes the loop of a
+// worker, which does so many rounds and returns how much that is.
+func both(pool *autograd.Pool, start func(worker int) func(rounds int) float64) Rate {
+	loops := make([]func(rounds int) float64, pool.Workers())
+	for i := range loops {
+		loops[i] = start(i)
+	}
+	rounds := 1
+	for ; ; rounds *= 2 { // long enough for the clock
+		begin := time.Now()
+		loops[0](rounds)
+		if time.Since(begin) > limitTime/2 {
+			break
+		}
+	}
+	var r Rate
+	for range limitTries {
+		begin := time.Now()
+		done := loops[0](rounds)
+		r.One = max(r.One, done/time.Since(begin).Seconds())
+		begin = time.Now()
+		pool.Run(len(loops), func(_, i int) { loops[i](rounds) })
+		r.All = max(r.All, float64(len(loops))*done/time.Since(begin).Seconds())
+	}
+	return r
+}
+
+// memory returns the bandwidth on all threads where so many bytes are in use.
+func (l Limits) memory(bytes int64) float64 {
+	rate := 0.0
+	for _, b := range l.Memory {
+		if rate = b.All; int64(b.Bytes) >= bytes {
+			break
+		}
+	}
+	return rate
+}

@@ -1,0 +1,28 @@
+package measure
+
+import "slices"
+
+// A Spread is how values are distributed.
+type Spread struct {
+	Min, Lower, Median, Upper, Max float64
+}
+
+// SpreadOf returns minimum, quartiles and maximum of values; quantiles between two
+// values are interpolated. It is zero without values.
+func SpreadOf(values []float64) Spread {
+	v := slices.Sorted(slices.Values(values))
+	return Spread{quantile(v, 0), quantile(v, 0.25), quantile(v, 0.5), quantile(v, 0.75), quantile(v, 1)}
+}
+
+// quantile returns the value below which the fraction q of the sorted values lies.
+func quantile(sorted []float64, q float64) float64 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	at := q * float64(len(sorted)-1)
+	i := int(at)
+	if i+1 == len(sorted) {
+		return sorted[i]
+	}
+	return sorted[i] + (at-float64(i))*(sorted[i+1]-sorted[i])
+}
