@@ -9,6 +9,7 @@
 //	bitgrad verify runs/001                compare every code
 //	bitgrad export runs/001 --out c        plain C
 //	bitgrad inspect runs/001               what is in it
+//	bitgrad bench --by-node                where the time of a step goes
 //
 // It prints what it does on stderr and a table on stdout, or with --json one JSON
 // document. It exits with 0 when done, 1 when the work failed, 2 when the call was
@@ -28,6 +29,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/bitgrad/bitgrad/internal/measure"
 	"github.com/bitgrad/bitgrad/recipe"
 )
 
@@ -51,6 +53,7 @@ type cli struct {
 	Verify   verifyCommand   `cmd:"" help:"Compare the integer model of a run with its network, code by code."`
 	Export   exportCommand   `cmd:"" help:"Write an integer model in another format."`
 	Inspect  inspectCommand  `cmd:"" help:"Print what is in a network or a model."`
+	Bench    benchCommand    `cmd:"" help:"Time steps of training or inference."`
 
 	Version kong.VersionFlag `help:"Print the version."`
 }
@@ -101,7 +104,7 @@ func report(stderr io.Writer, err error) int {
 	if errors.As(err, &stopped) && stopped.Command() != "" {
 		fmt.Fprintf(stderr, "continue with: %s\n", strings.Replace(stopped.Command(), "bitgrad", program(os.Args[0]), 1))
 	}
-	if recipe.IsCall(err) {
+	if recipe.IsCall(err) || errors.Is(err, measure.ErrConfig) {
 		return exitCall
 	}
 	return exitFailed

@@ -105,6 +105,13 @@ func TestWrongCalls(t *testing.T) {
 		{[]string{"export", "none", "--out", "c", "--format", "onyx"}, []string{"onyx"}},
 		{[]string{"inspect"}, []string{"--net"}},
 		{[]string{"inspect", "--net", "lenet", "taken"}, []string{"one of them"}},
+		{[]string{"bench", "--net", "lenett"}, []string{"lenett", "lenet"}},
+		{[]string{"bench", "--mode", "int4"}, []string{"int4", "int8"}},
+		{[]string{"bench", "--mode", "infer", "--phase", "frozen"}, []string{"phase frozen", "inference"}},
+		{[]string{"bench", "--quant", "int8:w4a4"}, []string{"mode float does not quantize"}},
+		{[]string{"bench", "--mode", "qat", "--quant", "dfp:w0a8"}, []string{"bit width 0"}},
+		{[]string{"bench", "--batch", "0"}, []string{"batch 0"}},
+		{[]string{"bench", "--seconds=-1"}, []string{"-1 seconds"}},
 	} {
 		code, stdout, stderr := call(t, c.args...)
 		name := strings.Join(c.args, " ")
