@@ -1,0 +1,110 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// call runs the command in this process.
+func call(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, log strings.Builder
+	code = run(t.Context(), args, strings.NewReader(stdin), &out, &log)
+	return code, out.String(), log.String()
+}
+
+func TestWrongCalls(t *testing.T) {
+	for _, c := range []struct{ args, says string }{
+		{"stepp", "stepp"},
+		{"step", "--net"},
+		{"step --net resnet9", `net "resnet9": there are lenet, cifarfull, resnet8, resnet20, mobilenet`},
+		{"step --net resnet20conv", "resnet20"},
+		{"step --net lenet --mode int4", "int8"},
+		{"step --net lenet --phase cold", `phase "cold"`},
+		{"step --net lenet --mode lsq --phase observe", "use mode qat"},
+		{"step --net lenet --mode qat --quant int9000:w8", "int9000"},
+		{"step --net lenet --input images", "images"},
+		{"step --net lenet --batch 0", "batch 0"},
+		{"step --net lenet --steps=-1", "-1 steps"},
+	} {
+		code, stdout, stderr := call(t, "", strings.Fields(c.args)...)
+		if code != exitCall || stdout != "" || !strings.HasPrefix(stderr, "bench: ") || !strings.Contains(stderr, c.says) {
+			t.Errorf("%s: exit code %d, stdout %q, stderr %q, want %q", c.args, code, stdout, stderr, c.says)
+		}
+	}
+	if code, stdout, stderr := call(t, ""); code != exitDone || !strings.Contains(stdout, "step") || stderr != "" {
+		t.Errorf("without arguments: exit code %d, stdout %q, stderr %q", code, stdout, stderr)
+	}
+}
+
+// A line is what the scripts of all frameworks print, written down a second time.
+type line struct {
+	Peer       *string  `json:"peer"`
+	Net        *string  `json:"net"`
+	Mode       *string  `json:"mode"`
+	Config     *string  `json:"config"`
+	Batch      *int     `json:"batch"`
+	Threads    *int     `json:"threads"`
+	ImagesPerS *float64 `json:"images_per_s"`
+	MSPerStep  *float64 `json:"ms_per_step"`
+	MSBest     *float64 `json:"ms_best"`
+	Steps      *int     `json:"steps"`
+	PeakRSSMB  *int     `json:"peak_rss_mb"`
+}
+
+func parse(t *testing.T, text string) line {
+	t.Helper()
+	var l line
+	if err := json.Unmarshal([]byte(text), &l); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	if l.Peer == nil || l.Net == nil || l.Mode == nil || l.Config == nil || l.Batch == nil || l.Threads == nil || l.ImagesPerS == nil ||
+		l.MSPerStep == nil || l.MSBest == nil || l.Steps == nil || l.PeakRSSMB == nil {
+		t.Fatalf("a field is missing: %s", text)
+	}
+	if rate := 1000 * float64(*l.Batch) / *l.MSPerStep; *l.ImagesPerS < 0.99*rate || *l.ImagesPerS > 1.01*rate || *l.MSBest > *l.MSPerStep {
+		t.Errorf("images/s and milliseconds disagree: %s", text)
+	}
+	return l
+}
+
+func TestStep(t *testing.T) {
+	for _, c := range []struct{ args, config string }{
+		{"--net lenet --mode float", "batch"},
+		{"--net cifarfull --mode infer", ""},
+		{"--net resnet8 --mode qat --phase frozen", "int8:w8a8 frozen"},
+		{"--net resnet20 --mode lsq --quant dfp:w4a4 --rule fc=w8", "dfp:w4a4 fc=w8 batch"},
+		{"--net mobilenet --mode int8 --input pixels", "int8:w8a8 pixels"},
+	} {
+		args := strings.Fields("step --json --batch 2 --threads 1 --warmup 1 --steps 5 --seconds 0.01 " + c.args)
+		code, stdout, stderr := call(t, "", args...)
+		if code != exitDone || stderr != "" || strings.Count(stdout, "\n") != 1 {
+			t.Fatalf("%s: exit code %d, %q, %q", c.args, code, stdout, stderr)
+		}
+		l := parse(t, stdout)
+		words := strings.Fields(c.args)
+		if *l.Net != words[1] || *l.Mode != words[3] || !strings.HasSuffix(*l.Config, c.config) || *l.Batch != 2 || *l.Threads != 1 || *l.Steps != 5 {
+			t.Errorf("%s: %s", c.args, stdout)
+		}
+	}
+	code, stdout, _ := call(t, "", "step", "--net", "lenet", "--batch", "2", "--seconds", "0.01")
+	if code != exitDone || !strings.Contains(stdout, "images/s") || strings.HasPrefix(stdout, "{") {
+		t.Errorf("exit code %d, %q", code, stdout)
+	}
+}
+
+// TestServe takes turns as compare does.
+func TestServe(t *testing.T) {
+	args := strings.Fields("step --serve --net lenet --mode infer --batch 2 --threads 1")
+	code, stdout, stderr := call(t, "0.01\n0.02\n", args...)
+	lines := strings.Split(strings.TrimSpace(stdout), "\n")
+	if code != exitDone || stderr != "" || len(lines) != 3 || lines[0] != "ready" {
+		t.Fatalf("exit code %d, %q, %q", code, stdout, stderr)
+	}
+	parse(t, lines[1])
+	parse(t, lines[2])
+	if code, _, stderr := call(t, "soon\n", args...); code != exitCall || !strings.Contains(stderr, `"soon" on stdin`) {
+		t.Errorf("exit code %d, %q", code, stderr)
+	}
+}
