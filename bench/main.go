@@ -2,6 +2,7 @@
 // other frameworks.
 //
 //	go run ./bench step --net resnet20 --mode qat --phase frozen --json
+//	go run ./bench kernels
 //
 // docs/speed.md says how to read what it prints. The networks are those that other
 // frameworks build, layer for layer; bench/peers holds the other side.
@@ -34,7 +35,8 @@ func main() {
 
 // cli is the command line.
 type cli struct {
-	Step stepCommand `cmd:"" help:"Time one kind of step."`
+	Step    stepCommand    `cmd:"" help:"Time one kind of step."`
+	Kernels kernelsCommand `cmd:"" help:"Compare the kernels with the limits of the machine."`
 }
 
 // streams are where a command reads and writes.

@@ -27,6 +27,9 @@ func TestWrongCalls(t *testing.T) {
 		{"step --net lenet --input images", "images"},
 		{"step --net lenet --batch 0", "batch 0"},
 		{"step --net lenet --steps=-1", "-1 steps"},
+		{"kernels --net resnet9", `net "resnet9"`},
+		{"kernels --batch 0", "batch 0"},
+		{"kernels --seconds 0", "0 seconds"},
 	} {
 		code, stdout, stderr := call(t, "", strings.Fields(c.args)...)
 		if code != exitCall || stdout != "" || !strings.HasPrefix(stderr, "bench: ") || !strings.Contains(stderr, c.says) {
@@ -106,5 +109,45 @@ func TestServe(t *testing.T) {
 	parse(t, lines[2])
 	if code, _, stderr := call(t, "soon\n", args...); code != exitCall || !strings.Contains(stderr, `"soon" on stdin`) {
 		t.Errorf("exit code %d, %q", code, stderr)
+	}
+}
+
+func TestKernels(t *testing.T) {
+	args := strings.Fields("kernels --net resnet8 --net mobilenet --batch 2 --threads 1 --seconds 0.0001")
+	code, stdout, stderr := call(t, "", append(args, "--json")...)
+	if code != exitDone || stderr != "" {
+		t.Fatalf("exit code %d, %q", code, stderr)
+	}
+	var d kernelDocument
+	if err := json.Unmarshal([]byte(stdout), &d); err != nil {
+		t.Fatal(err)
+	}
+	macs := map[[2]string]int64{}
+	for _, l := range d.Kernels {
+		macs[[2]string{l.Net, l.Kernel}] += int64(l.Count) * l.MACs
+		if l.Seconds <= 0 || l.Share <= 0 || l.OfPeak <= 0 || l.Bytes <= 0 {
+			t.Errorf("%+v", l)
+		}
+	}
+	for _, kernel := range []string{"forward", "input gradient", "weight gradient", "bytes forward"} {
+		if got, want := macs[[2]string{"resnet8", kernel}], int64(2*12501632); got != want {
+			t.Errorf("resnet8, %s: %d multiply-accumulates, want %d", kernel, got, want)
+		}
+		if got, want := macs[[2]string{"mobilenet", kernel}], int64(2*22930432); got != want {
+			t.Errorf("mobilenet, %s: %d multiply-accumulates, want %d", kernel, got, want)
+		}
+	}
+	sums := map[string]int64{}
+	for _, s := range d.Sums {
+		if s.Kernel == "forward" && s.Net == "resnet8" {
+			sums[s.Which] = s.MACs
+		}
+	}
+	if first, fc := int64(2*16*27*32*32), int64(2*640); sums["all"] != 2*12501632 || sums["convolutions from 16 channels"] != 2*12501632-first-fc {
+		t.Errorf("sums %v", sums)
+	}
+	code, stdout, _ = call(t, "", args...)
+	if code != exitDone || !strings.Contains(stdout, "3×3 depthwise 64 stride 2") || !strings.Contains(stdout, "fma: ") {
+		t.Errorf("exit code %d:\n%s", code, stdout)
 	}
 }

@@ -37,8 +37,8 @@ type Bandwidth struct {
 // limitTime is how long each limit is measured, and limitTries how often; the best
 // counts.
 const (
-	limitTime  = 5 * time.Millisecond
-	limitTries = 10
+	limitTime  = 8 * time.Millisecond
+	limitTries = 12
 )
 
 // workingSets are the bytes per thread that the bandwidth is measured with: they fit

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/bitgrad/bitgrad/internal/cpu"
+	"github.com/bitgrad/bitgrad/internal/host"
+	"github.com/bitgrad/bitgrad/internal/measure"
+)
+
+type kernelsCommand struct {
+	Net     []string `placeholder:"NAME" help:"Networks whose shapes are run; all unless given."`
+	Batch   int      `default:"32" placeholder:"N" help:"Images per run."`
+	Threads int      `placeholder:"N" help:"Number of threads, one for each core unless given."`
+	Seconds float64  `default:"0.1" placeholder:"X" help:"How long each kernel runs."`
+	JSON    bool     `name:"json" help:"Print one JSON document instead of tables."`
+}
+
+// kernelDocument is what --json prints.
+type kernelDocument struct {
+	CPU     string               `json:"cpu"`
+	Level   string               `json:"level"`
+	Threads int                  `json:"threads"`
+	Batch   int                  `json:"batch"`
+	Limits  measure.Limits       `json:"limits"`
+	Kernels []measure.KernelLine `json:"kernels"`
+	Sums    []kernelSum          `json:"sums"`
+}
+
+// A kernelSum is a kernel over all shapes of a network, each as often as it occurs.
+type kernelSum struct {
+	Net     string  `json:"net"`
+	Which   string  `json:"which"`
+	Kernel  string  `json:"kernel"`
+	Seconds float64 `json:"seconds"`
+	MACs    int64   `json:"macs"`
+	// OfPeak is weighted by operations: all operations in all the time.
+	OfPeak float64 `json:"of_peak"`
+}
+
+// Run measures limits and kernels.
+func (k *kernelsCommand) Run(ctx context.Context, std streams) error {
+	if err := cpu.Err(); err != nil {
+		return fmt.Errorf("%w: %w", errCall, err)
+	}
+	if k.Batch < 1 || k.Threads < 0 || !(k.Seconds > 0) {
+		return fmt.Errorf("%w: batch %d, %d threads, %v seconds: must be positive", errCall, k.Batch, k.Threads, k.Seconds)
+	}
+	chosen := k.Net
+	if len(chosen) == 0 {
+		for _, n := range nets {
+			chosen = append(chosen, n.name)
+		}
+	}
+	var names []string
+	for _, n := range chosen {
+		name, err := layersName(n)
+		if err != nil {
+			return err
+		}
+		names = append(names, name)
+	}
+	d := kernelDocument{CPU: host.Processor(), Level: cpu.Level().String(), Batch: k.Batch, Limits: measure.Measure(k.Threads)}
+	d.Threads = d.Limits.Threads
+	for i, name := range names {
+		lines, err := measure.Kernels(ctx, name, measure.KernelOptions{Batch: k.Batch, Seconds: k.Seconds, Limits: d.Limits})
+		if err != nil {
+			return err
+		}
+		for j := range lines {
+			lines[j].Net = chosen[i]
+		}
+		d.Kernels = append(d.Kernels, lines...)
+		d.Sums = append(d.Sums, sums(chosen[i], "convolutions from 16 channels", lines, d.Limits, func(l measure.KernelLine) bool {
+			return l.Channels >= 16 && !strings.HasPrefix(l.Shape, "linear") && !strings.Contains(l.Shape, "depthwise")
+		})...)
+		d.Sums = append(d.Sums, sums(chosen[i], "all", lines, d.Limits, func(measure.KernelLine) bool { return true })...)
+	}
+	if k.JSON {
+		return json.NewEncoder(std.stdout).Encode(d)
+	}
+	return d.write(std.stdout)
+}
+
+// sums adds up the lines that are wanted, by kernel.
+func sums(net, which string, lines []measure.KernelLine, limits measure.Limits, want func(measure.KernelLine) bool) []kernelSum {
+	var found []kernelSum
+	for _, kernel := range []string{measure.ForwardKernel, measure.InputKernel, measure.WeightKernel, measure.ByteKernel} {
+		s := kernelSum{Net: net, Which: which, Kernel: kernel}
+		for _, l := range lines {
+			if l.Kernel == kernel && want(l) {
+				s.Seconds += float64(l.Count) * l.Seconds
+				s.MACs += int64(l.Count) * l.MACs
+			}
+		}
+		if s.MACs == 0 {
+			continue
+		}
+		peak := limits.FMA.All
+		if kernel == measure.ByteKernel {
+			peak = limits.Dot.All
+		}
+		s.OfPeak = 2 * float64(s.MACs) / s.Seconds / peak
+		found = append(found, s)
+	}
+	return found
+}
+
+func (d *kernelDocument) write(w io.Writer) error {
+	fmt.Fprintf(w, "%s (%s), %d threads; kernels on batches of %d\n", d.CPU, d.Level, d.Threads, d.Batch)
+	if err := d.Limits.WriteText(w); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "net\tnode\tnodes\tshape\tkernel\tms\tGOP/s\tof peak\tof limit\tlimit")
+	for _, l := range d.Kernels {
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%.3f\t%.1f\t%.1f %%\t%.1f %%\t%s\n", l.Net, l.Node, l.Count, l.Shape, l.Kernel,
+			1e3*l.Seconds, 2e-9*float64(l.MACs)/l.Seconds, 100*l.OfPeak, 100*l.Share, l.Limit)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	fmt.Fprintln(t, "net\tshapes\tkernel\tms\tGOP/s\tof peak")
+	for _, s := range d.Sums {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%.3f\t%.1f\t%.1f %%\n", s.Net, s.Which, s.Kernel, 1e3*s.Seconds, 2e-9*float64(s.MACs)/s.Seconds, 100*s.OfPeak)
+	}
+	return t.Flush()
+}

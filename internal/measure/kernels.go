@@ -1,0 +1,275 @@
+package measure
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/bitgrad/bitgrad/autograd"
+	"github.com/bitgrad/bitgrad/internal/kernels"
+	"github.com/bitgrad/bitgrad/internal/parallel"
+	"github.com/bitgrad/bitgrad/layers"
+)
+
+// Kernels of a convolution or a linear layer.
+const (
+	ForwardKernel = "forward"
+	InputKernel   = "input gradient"
+	WeightKernel  = "weight gradient"
+	ByteKernel    = "bytes forward"
+)
+
+// A KernelLine is one kernel on the shape of one or more nodes of a network.
+type KernelLine struct {
+	Net string `json:"net"`
+	// Node is the first node of the shape, Count how many there are.
+	Node  string `json:"node"`
+	Count int    `json:"count"`
+	// Shape says what the kernel computes: "3×3 16→32 stride 2 on 32×32".
+	Shape string `json:"shape"`
+	// Channels is the number of input channels.
+	Channels int    `json:"channels"`
+	Kernel   string `json:"kernel"`
+	// Seconds is the shortest run over a batch, MACs and the rest as in a Line.
+	Seconds float64 `json:"seconds"`
+	MACs    int64   `json:"macs"`
+	Bytes   int64   `json:"bytes"`
+	Limit   string  `json:"limit"`
+	Share   float64 `json:"share"`
+	// OfPeak is the share of the peak of multiplying, whatever the limit is.
+	OfPeak float64 `json:"of_peak"`
+}
+
+// KernelOptions say how kernels are measured.
+type KernelOptions struct {
+	// Batch is the number of images, Seconds how long each kernel runs.
+	Batch   int
+	Seconds float64
+	Limits  Limits
+}
+
+// Kernels runs every kernel of the convolutions and linear layers of a network of
+// package layers by itself, without bias, activation or requantization, on as many
+// threads as the limits were measured with. Images are spread over the threads as in a
+// step.
+func Kernels(ctx context.Context, net string, o KernelOptions) ([]KernelLine, error) {
+	if o.Batch < 1 || !(o.Seconds > 0) {
+		return nil, configError("batch %d, %v seconds: must be positive", o.Batch, o.Seconds)
+	}
+	shapes, err := shapesOf(net)
+	if err != nil {
+		return nil, err
+	}
+	pool := parallel.New(o.Limits.Threads)
+	defer pool.Close()
+	var lines []KernelLine
+	for _, s := range shapes {
+		for _, k := range s.kernels(pool, o.Batch) {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			line := Line{Seconds: fastest(k.run, o.Seconds), MACs: s.macs() * int64(o.Batch), Bytes: k.bytes, Integers: k.name == ByteKernel}
+			line.bound(o.Limits)
+			peak := o.Limits.FMA.All
+			if line.Integers {
+				peak = o.Limits.Dot.All
+			}
+			lines = append(lines, KernelLine{Net: net, Node: s.node, Count: s.count, Shape: s.String(), Channels: s.conv.C, Kernel: k.name,
+				Seconds: line.Seconds, MACs: line.MACs, Bytes: line.Bytes, Limit: line.Limit, Share: line.Share,
+				OfPeak: 2 * float64(line.MACs) / line.Seconds / peak})
+		}
+	}
+	return lines, nil
+}
+
+// fastest returns the shortest run of f, of as many as fit the time, at least three
+// after one that does not count.
+func fastest(f func(), seconds float64) float64 {
+	f()
+	best := 0.0
+	for begin, n := time.Now(), 0; n < 3 || time.Since(begin).Seconds() < seconds; n++ {
+		start := time.Now()
+		f()
+		if took := time.Since(start).Seconds(); n == 0 || took < best {
+			best = took
+		}
+	}
+	return best
+}
+
+// A shape is that of one or more convolutions or linear layers of a network.
+type shape struct {
+	node   string
+	count  int
+	linear bool // from conv.C features to conv.O
+	conv   kernels.ConvShape
+}
+
+// shapesOf lists the different shapes of a network in its order.
+func shapesOf(name string) ([]*shape, error) {
+	build, err := layers.ByName(name)
+	if err != nil {
+		return nil, err
+	}
+	var shapes []*shape
+	for _, n := range build(layers.WithFloatInput()).Graph.Nodes() {
+		s := &shape{node: n.Name(), count: 1}
+		switch op := n.Op().(type) {
+		case autograd.Conv2DOp:
+			if s.conv, err = op.Shape(n.Input(0).Type(), n.Input(1).Type()); err != nil {
+				return nil, err
+			}
+		case autograd.LinearOp:
+			w := n.Input(1).Type().Shape
+			s.linear, s.conv = true, kernels.ConvShape{C: w[1], O: w[0], KH: 1, KW: 1, H: 1, W: 1}
+			if err := s.conv.Complete(); err != nil {
+				return nil, err
+			}
+		default:
+			continue
+		}
+		same := func(o *shape) bool { return o.linear == s.linear && o.conv == s.conv }
+		if i := slices.IndexFunc(shapes, same); i >= 0 {
+			shapes[i].count++
+			continue
+		}
+		shapes = append(shapes, s)
+	}
+	return shapes, nil
+}
+
+// String describes the shape.
+func (s *shape) String() string {
+	c := &s.conv
+	if s.linear {
+		return fmt.Sprintf("linear %d→%d", c.C, c.O)
+	}
+	text := fmt.Sprintf("%d×%d %d→%d", c.KH, c.KW, c.C, c.O)
+	if c.Depthwise() {
+		text = fmt.Sprintf("%d×%d depthwise %d", c.KH, c.KW, c.C)
+	}
+	if c.StrideH != 1 || c.StrideW != 1 {
+		text += fmt.Sprintf(" stride %d", c.StrideH)
+	}
+	return text + fmt.Sprintf(" on %d×%d", c.H, c.W)
+}
+
+func (s *shape) macs() int64 { return s.conv.MACs() }
+
+// A kernel runs over a batch.
+type kernel struct {
+	name  string
+	bytes int64
+	run   func()
+}
+
+func (s *shape) kernels(pool *autograd.Pool, batch int) []kernel {
+	if s.linear {
+		return s.linearKernels(pool, batch)
+	}
+	return s.convKernels(pool, batch)
+}
+
+// convKernels spreads images over the workers. Each image has a weight gradient of its
+// worker's own, as chunks of a batch have in training.
+func (s *shape) convKernels(pool *autograd.Pool, batch int) []kernel {
+	c := &s.conv
+	x, xl := tensorOf(batch, c.H, c.W, c.C, c.PadTop, c.PadLeft, c.PadBottom, c.PadRight)
+	top, left, bottom, right := c.DyBorder()
+	y, yl := tensorOf(batch, c.OH, c.OW, c.O, top, left, bottom, right)
+	w := Samples(1, c.WeightSize())
+	packedForward, packedBackward := make([]float32, c.ForwardSize()), make([]float32, c.BackwardSize())
+	c.PackForward(packedForward, w)
+	c.PackBackward(packedBackward, w)
+	dw := make([][]float32, pool.Workers())
+	acc := make([][]int32, pool.Workers())
+	for i := range dw {
+		dw[i], acc[i] = make([]float32, len(w)), make([]int32, c.OH*c.OW*c.O)
+	}
+	in, out := int64(batch*c.H*c.W*c.C), int64(batch*c.OH*c.OW*c.O)
+	floats := 4 * (in + out + int64(len(w)))
+	integer, codes, packed, start := s.bytes(w, len(x))
+	return []kernel{
+		{ForwardKernel, floats, func() {
+			pool.Run(batch, func(_, n int) { c.Forward(y, yl, x, xl, packedForward, nil, n, n+1) })
+		}},
+		{InputKernel, floats, func() {
+			pool.Run(batch, func(_, n int) { c.BackwardInput(x, xl, y, yl, packedBackward, n, n+1, false) })
+		}},
+		{WeightKernel, floats, func() {
+			pool.Run(batch, func(worker, n int) { c.BackwardWeight(dw[worker], x, xl, y, yl, n, n+1, false) })
+		}},
+		{ByteKernel, in + 4*out + int64(len(w)), func() {
+			pool.Run(batch, func(worker, n int) { integer.Rows(acc[worker], codes, xl, packed, start, n, 0, c.OH) })
+		}},
+	}
+}
+
+// linearRows is the number of rows of a result that one worker computes at a time.
+const linearRows = 16
+
+// linearKernels spreads rows of the results over the workers.
+func (s *shape) linearKernels(pool *autograd.Pool, batch int) []kernel {
+	l := kernels.Linear{I: s.conv.C, O: s.conv.O}
+	x, y, w := Samples(batch, l.I), Samples(batch, l.O), Samples(l.O, l.I)
+	packedForward, dw := make([]float32, l.ForwardSize()), make([]float32, len(w))
+	l.PackForward(packedForward, w)
+	dx := make([]float32, len(x))
+	split := func(rows int, f func(from, to int)) {
+		pool.Run((rows+linearRows-1)/linearRows, func(_, i int) { f(i*linearRows, min((i+1)*linearRows, rows)) })
+	}
+	blocks := shape{conv: s.conv}
+	blocks.conv.W, blocks.conv.OW = linearRows, linearRows
+	integer, codes, packed, start := blocks.bytes(w, batch*l.I)
+	acc := make([]int32, batch*l.O)
+	floats := 4 * int64(len(x)+len(y)+len(w))
+	return []kernel{
+		{ForwardKernel, floats, func() {
+			split(batch, func(from, to int) { l.Forward(y, x, packedForward, nil, from, to) })
+		}},
+		{InputKernel, floats, func() {
+			split(batch, func(from, to int) { l.BackwardInput(dx, y, w, from, to, false) })
+		}},
+		{WeightKernel, floats, func() {
+			split(l.O, func(from, to int) { l.BackwardWeight(dw, x, y, batch, from, to, false) })
+		}},
+		{ByteKernel, int64(len(x) + 4*len(y) + len(w)), func() {
+			split(batch, func(from, to int) {
+				rows := *integer
+				rows.W, rows.OW = to-from, to-from
+				rows.Rows(acc[from*l.O:], codes[from*l.I:], kernels.Dense(1, 1, to-from, l.I), packed, start, 0, 0, 1)
+			})
+		}},
+	}
+}
+
+// bytes returns the integer form of a shape with unsigned codes: n of them with the slack
+// that the kernels ask for, and packed weights.
+func (s *shape) bytes(w []float32, n int) (c *kernels.IntConv, codes []uint8, packed []int8, start []int32) {
+	c = &kernels.IntConv{ConvShape: s.conv}
+	codes = make([]uint8, n+kernels.Slack)
+	for i := range n {
+		codes[i] = uint8(i * 7)
+	}
+	weights := make([]int8, len(w))
+	for i, v := range w {
+		weights[i] = int8(v * 73) // √3·73 = 126.4
+	}
+	packed, start = make([]int8, c.PackedSize()), make([]int32, c.O)
+	c.PackInt8(packed, weights, start)
+	c.Start(start, nil, slices.Clone(start), 0)
+	return c, codes, packed, start
+}
+
+// tensorOf returns a tensor with a border of zeros.
+func tensorOf(n, h, w, c, top, left, bottom, right int) ([]float32, kernels.Layout) {
+	l, size := kernels.Bordered(n, h, w, c, top, left, bottom, right)
+	x := make([]float32, size)
+	for i := range n {
+		for r := range h {
+			copy(x[l.Row(i, r):][:w*c], Samples(1, w*c))
+		}
+	}
+	return x, l
+}
