@@ -22,12 +22,23 @@ class Residual(nn.Module):
         return self.relu(self.path(x) + self.shortcut(x))
 
 
+class Network(nn.Module):
+    """Layers in a row. Tools that add modules of their own to a network would have a Sequential run them."""
+
+    def __init__(self, *layers):
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.layers(x)
+
+
 def head(c):
     return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(c, 10)]
 
 
 def lenet():
-    return nn.Sequential(
+    return Network(
         nn.Conv2d(1, 20, 5), nn.MaxPool2d(2), nn.Conv2d(20, 50, 5), nn.MaxPool2d(2),
         nn.Flatten(), nn.Linear(800, 500), nn.ReLU(), nn.Linear(500, 10))
 
@@ -35,7 +46,7 @@ def lenet():
 def cifarfull():
     def average():
         return nn.AvgPool2d(3, 2, ceil_mode=True)
-    return nn.Sequential(
+    return Network(
         nn.Conv2d(3, 32, 5, padding=2), nn.MaxPool2d(3, 2, ceil_mode=True), nn.ReLU(),
         nn.Conv2d(32, 32, 5, padding=2), nn.ReLU(), average(),
         nn.Conv2d(32, 64, 5, padding=2), nn.ReLU(), average(),
@@ -48,7 +59,7 @@ def resnet(blocks):
         for _ in range(blocks):
             net.append(Residual(c, width, 1 if c == width else 2))
             c = width
-    return nn.Sequential(*net, *head(c))
+    return Network(*net, *head(c))
 
 
 def mobilenet():
@@ -56,7 +67,7 @@ def mobilenet():
     for width, stride in ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1)):
         net += conv_bn(c, c, 3, stride, groups=c) + [nn.ReLU()] + conv_bn(c, width, 1) + [nn.ReLU()]
         c = width
-    return nn.Sequential(*net, *head(c))
+    return Network(*net, *head(c))
 
 
 NETS = {
