@@ -68,20 +68,11 @@ func (s *Saved) Inspect() (*Inspection, error) {
 // of random images.
 func InspectNet(name, quant string, rules []string) (*Inspection, error) {
 	c := Config{Net: name}
-	if err := c.readNet(); err != nil {
-		return nil, err
-	}
-	build, err := design(c.Net, c.Network)
+	build, err := c.designWithoutData()
 	if err != nil {
 		return nil, err
 	}
 	net := build()
-	if net.Input.C == 0 {
-		return nil, configError("%s does not say what images it is drawn for: add input: {shape: [C, H, W]}", name)
-	}
-	if err := net.Graph.Err(); err != nil {
-		return nil, fmt.Errorf("%w: net %s: %w", ErrConfig, c.Net, err)
-	}
 	if quant == "" {
 		quant = Float
 	}

@@ -48,6 +48,36 @@ func design(name, text string) (func(opts ...layers.Option) *layers.Net, error) 
 	}, nil
 }
 
+// Network returns what --net stands for where there is no data: the name and the
+// builder of a reference network, or of one whose description is in a file. Such a
+// description has to say what images it is drawn for.
+func Network(net string) (name string, build func(opts ...layers.Option) *layers.Net, err error) {
+	c := Config{Net: net}
+	build, err = c.designWithoutData()
+	return c.Net, build, err
+}
+
+// designWithoutData reads the network and returns the function that builds it, if that
+// can be done without a data set.
+func (c *Config) designWithoutData() (func(opts ...layers.Option) *layers.Net, error) {
+	path := c.Net
+	if err := c.readNet(); err != nil {
+		return nil, err
+	}
+	build, err := design(c.Net, c.Network)
+	if err != nil {
+		return nil, err
+	}
+	net := build()
+	if net.Input.C == 0 {
+		return nil, configError("%s does not say what images it is drawn for: add input: {shape: [C, H, W]}", path)
+	}
+	if err := net.Graph.Err(); err != nil {
+		return nil, fmt.Errorf("%w: net %s: %w", ErrConfig, c.Net, err)
+	}
+	return build, nil
+}
+
 // sameNetwork reports whether two networks of the same name have the same layers.
 func sameNetwork(a, b string) bool {
 	if a == b {

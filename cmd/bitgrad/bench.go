@@ -6,10 +6,11 @@ import (
 
 	"github.com/bitgrad/bitgrad/internal/cpu"
 	"github.com/bitgrad/bitgrad/internal/measure"
+	"github.com/bitgrad/bitgrad/recipe"
 )
 
 type benchCommand struct {
-	Net     string   `default:"lenet" placeholder:"NAME" help:"Reference network, for example lenet or resnet20conv."`
+	Net     string   `default:"lenet" placeholder:"NAME|FILE" help:"Reference network, for example lenet or resnet20conv, or a description of one in YAML or JSON."`
 	Mode    string   `default:"float" placeholder:"MODE" help:"What a step is: float, qat or lsq training, infer or int8 inference."`
 	Phase   string   `placeholder:"PHASE" help:"Phase of training: batch, observe or frozen; batch unless given."`
 	Quant   string   `placeholder:"SPEC" help:"How quantized modes are quantized, int8:w8a8 unless given."`
@@ -27,7 +28,11 @@ func (b *benchCommand) Run(ctx context.Context, s streams) error {
 	if err := cpu.Err(); err != nil {
 		return fmt.Errorf("%w: %w", measure.ErrConfig, err)
 	}
-	job, err := measure.New(ctx, measure.Config{Net: b.Net, Mode: b.Mode, Phase: b.Phase, Quant: b.Quant, Rules: b.Rule,
+	name, build, err := recipe.Network(b.Net)
+	if err != nil {
+		return err
+	}
+	job, err := measure.New(ctx, measure.Config{Net: name, Build: build, Mode: b.Mode, Phase: b.Phase, Quant: b.Quant, Rules: b.Rule,
 		Pixels: !b.Floats, Batch: b.Batch, Threads: b.Threads})
 	if err != nil {
 		return err

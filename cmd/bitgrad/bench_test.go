@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 )
@@ -76,6 +77,18 @@ func TestBench(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 	if d := benchCall(t, "--mode", "int8", "--quant", "dfp:w4a8", "--rule", "fc=w2"); d.Phase != nil || d.Quant != "dfp:w4a8" || len(d.Rules) != 1 {
+		t.Errorf("%+v", d)
+	}
+}
+
+// TestBenchFile measures a network of the user's.
+func TestBenchFile(t *testing.T) {
+	t.Chdir(t.TempDir())
+	text := "name: own\ninput: {shape: [2, 9, 9]}\nlayers:\n  - {conv: conv1, out: 4, kernel: 3, pad: same, bn: true, activation: relu}\n  - {linear: fc, out: classes}\n"
+	if err := os.WriteFile("own.yaml", []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if d := benchCall(t, "--net", "own.yaml", "--mode", "qat"); d.Net != "own" || d.ImagesPerS <= 0 {
 		t.Errorf("%+v", d)
 	}
 }

@@ -106,6 +106,7 @@ func TestWrongCalls(t *testing.T) {
 		{[]string{"inspect"}, []string{"--net"}},
 		{[]string{"inspect", "--net", "lenet", "taken"}, []string{"one of them"}},
 		{[]string{"bench", "--net", "lenett"}, []string{"lenett", "lenet"}},
+		{[]string{"bench", "--net", "none.yaml"}, []string{"none.yaml"}},
 		{[]string{"bench", "--mode", "int4"}, []string{"int4", "int8"}},
 		{[]string{"bench", "--mode", "infer", "--phase", "frozen"}, []string{"phase frozen", "inference"}},
 		{[]string{"bench", "--quant", "int8:w4a4"}, []string{"mode float does not quantize"}},

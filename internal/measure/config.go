@@ -8,6 +8,7 @@ import (
 
 	"github.com/bitgrad/bitgrad/fakequant"
 	"github.com/bitgrad/bitgrad/internal/glob"
+	"github.com/bitgrad/bitgrad/layers"
 )
 
 // ErrConfig marks a measurement that cannot be made as it was asked for.
@@ -51,8 +52,10 @@ const DefaultQuant = "int8:w8a8"
 
 // A Config says what is measured.
 type Config struct {
-	// Net is the name of a network of package layers.
-	Net string
+	// Net is the name of the network, and Build makes it; without Build it is one of
+	// package layers.
+	Net   string
+	Build func(opts ...layers.Option) *layers.Net
 	// Mode is one of Modes, Phase one of Phases; an empty phase means Batch in
 	// training. Inference has none.
 	Mode, Phase string

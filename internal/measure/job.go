@@ -50,15 +50,21 @@ func New(ctx context.Context, c Config) (*Job, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
-	build, err := layers.ByName(c.Net)
-	if err != nil {
-		return nil, err
+	build := c.Build
+	if build == nil {
+		var err error
+		if build, err = layers.ByName(c.Net); err != nil {
+			return nil, err
+		}
 	}
 	var opts []layers.Option
 	if !c.Pixels {
 		opts = append(opts, layers.WithFloatInput())
 	}
 	net := build(opts...)
+	if err := net.Graph.Err(); err != nil {
+		return nil, err
+	}
 	Fill(net.Graph)
 	j := &Job{Config: c, input: net.Input, pool: parallel.New(c.Threads)}
 	j.Threads = j.pool.Workers()
