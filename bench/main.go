@@ -3,6 +3,7 @@
 //
 //	go run ./bench step --net resnet20 --mode qat --phase frozen --json
 //	go run ./bench kernels
+//	go run ./bench compare --python PATH --tf-python PATH
 //
 // docs/speed.md says how to read what it prints. The networks are those that other
 // frameworks build, layer for layer; bench/peers holds the other side.
@@ -37,6 +38,7 @@ func main() {
 type cli struct {
 	Step    stepCommand    `cmd:"" help:"Time one kind of step."`
 	Kernels kernelsCommand `cmd:"" help:"Compare the kernels with the limits of the machine."`
+	Compare compareCommand `cmd:"" help:"Take turns with other frameworks, as far as they are installed, and print ratios."`
 }
 
 // streams are where a command reads and writes.

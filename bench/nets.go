@@ -2,14 +2,13 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/bitgrad/bitgrad/fakequant"
 	"github.com/bitgrad/bitgrad/internal/glob"
 	"github.com/bitgrad/bitgrad/internal/measure"
 	"github.com/bitgrad/bitgrad/layers"
-
-	"fmt"
 )
 
 // nets are the networks of the benchmark by the names that all frameworks use, and what

@@ -4,7 +4,11 @@ import "slices"
 
 // A Spread is how values are distributed.
 type Spread struct {
-	Min, Lower, Median, Upper, Max float64
+	Min    float64 `json:"min"`
+	Lower  float64 `json:"lower"` // quartile
+	Median float64 `json:"median"`
+	Upper  float64 `json:"upper"` // quartile
+	Max    float64 `json:"max"`
 }
 
 // SpreadOf returns minimum, quartiles and maximum of values; quantiles between two
