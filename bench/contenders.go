@@ -27,6 +27,7 @@ const (
 	torchScript = "torch_step.py"
 	onnxScript  = "onnx_step.py"
 	tfScript    = "tf_step.py"
+	noScript    = "" // gorgonia, which is in this program and has one network
 )
 
 // A peer is a configuration of another framework.
@@ -66,6 +67,7 @@ var peers = map[string][]peer{
 		{"torch compiled channels_last", torchScript, "float --compile --channels-last"},
 		{"torch compiled channels_last bf16", torchScript, "float --compile --channels-last --bf16"},
 		{"tensorflow", tfScript, "float"},
+		{"gorgonia", noScript, "float"},
 	},
 	"qat": {
 		{"torch qat eager", torchScript, "qat"},
@@ -113,6 +115,11 @@ func (c *compareCommand) contenders(net, mode, self string) heat {
 	for _, p := range peers[mode] {
 		python, env := c.Python, cleanEnvironment(os.Environ())
 		switch p.script {
+		case noScript:
+			if net == "lenet" {
+				h.contenders = append(h.contenders, contender{name: p.name, argv: append(append([]string{self, "gorgonia"}, common...), "--mode", p.args), env: os.Environ()})
+			}
+			continue
 		case tfScript:
 			python = c.TFPython
 		case torchScript:

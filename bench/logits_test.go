@@ -138,3 +138,26 @@ func near(t *testing.T, what string, got []float32, want [][]float64) {
 		t.Errorf("%s: %d, want %d", what, len(got), k)
 	}
 }
+
+// TestLogitsAgainstGorgonia holds the other network in Go to the same numbers.
+func TestLogitsAgainstGorgonia(t *testing.T) {
+	const batch = 3
+	net, err := newGorgoniaLeNet(batch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer net.machine.Close()
+	if err := net.step(); err != nil {
+		t.Fatal(err)
+	}
+	want, _ := compute(t, "lenet", autograd.Evaluate, batch)
+	got := net.logits.Data().([]float32)
+	if len(got) != len(want) {
+		t.Fatalf("%d logits, want %d", len(got), len(want))
+	}
+	for i, g := range got {
+		if w := float64(want[i]); !(math.Abs(float64(g)-w) <= tolerance*max(1, math.Abs(w))) {
+			t.Errorf("logit %d: %v, want %v", i, g, w)
+		}
+	}
+}

@@ -36,9 +36,10 @@ func main() {
 
 // cli is the command line.
 type cli struct {
-	Step    stepCommand    `cmd:"" help:"Time one kind of step."`
-	Kernels kernelsCommand `cmd:"" help:"Compare the kernels with the limits of the machine."`
-	Compare compareCommand `cmd:"" help:"Take turns with other frameworks, as far as they are installed, and print ratios."`
+	Step     stepCommand     `cmd:"" help:"Time one kind of step."`
+	Kernels  kernelsCommand  `cmd:"" help:"Compare the kernels with the limits of the machine."`
+	Gorgonia gorgoniaCommand `cmd:"" hidden:""`
+	Compare  compareCommand  `cmd:"" help:"Take turns with other frameworks, as far as they are installed, and print ratios."`
 }
 
 // streams are where a command reads and writes.

@@ -27,6 +27,8 @@ func TestWrongCalls(t *testing.T) {
 		{"step --net lenet --input images", "images"},
 		{"step --net lenet --batch 0", "batch 0"},
 		{"step --net lenet --steps=-1", "-1 steps"},
+		{"gorgonia --net resnet8", "measured on lenet"},
+		{"gorgonia --batch 0", "batch 0"},
 		{"kernels --net resnet9", `net "resnet9"`},
 		{"kernels --batch 0", "batch 0"},
 		{"kernels --seconds 0", "0 seconds"},

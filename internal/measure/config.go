@@ -41,8 +41,8 @@ const (
 	Frozen = "frozen"
 )
 
+// Modes and Phases are the words that a Config takes.
 var (
-	// Modes and Phases are the words that a Config takes.
 	Modes  = []string{Float, QAT, LSQ, Infer, Int8}
 	Phases = []string{Batch, Observe, Frozen}
 )

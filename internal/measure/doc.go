@@ -7,7 +7,13 @@
 // and [Measure] finds the limits of the machine that the nodes are compared with.
 //
 //	job, err := measure.New(ctx, measure.Config{Net: "resnet20conv", Mode: measure.QAT, Phase: measure.Frozen, Batch: 128})
+//	if err != nil {
+//		return err
+//	}
 //	defer job.Close()
 //	timing, err := job.Time(ctx, measure.Limit{Seconds: 6})
+//	if err != nil {
+//		return err
+//	}
 //	fmt.Println(timing.ImagesPerSecond())
 package measure
