@@ -66,7 +66,7 @@ func (p *Program) backwardCost(i int, d *draft) Cost {
 		if d.readsIn(k) {
 			c.Bytes += p.values[j].bytes()
 		}
-		if !p.gradWanted(d, k) {
+		if !d.gradWanted(p.drafts, k) {
 			continue
 		}
 		c.Bytes += p.grads[j].bytes()
