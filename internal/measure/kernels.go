@@ -189,7 +189,11 @@ func (s *shape) convKernels(pool *autograd.Pool, batch int) []kernel {
 	}
 	in, out := int64(batch*c.H*c.W*c.C), int64(batch*c.OH*c.OW*c.O)
 	floats := 4 * (in + out + int64(len(w)))
-	integer, codes, packed, start := s.bytes(w, len(x))
+	integer, codes, packed := s.bytes(w, len(x))
+	scratch := make([][]uint8, pool.Workers())
+	for i := range scratch {
+		scratch[i] = make([]uint8, integer.ScratchLen())
+	}
 	return []kernel{
 		{ForwardKernel, floats, func() {
 			pool.Run(batch, func(_, n int) { c.Forward(y, yl, x, xl, packedForward, nil, n, n+1) })
@@ -201,7 +205,7 @@ func (s *shape) convKernels(pool *autograd.Pool, batch int) []kernel {
 			pool.Run(batch, func(worker, n int) { c.BackwardWeight(dw[worker], x, xl, y, yl, n, n+1, false) })
 		}},
 		{ByteKernel, in + 4*out + int64(len(w)), func() {
-			pool.Run(batch, func(worker, n int) { integer.Rows(acc[worker], codes, xl, packed, start, n, 0, c.OH) })
+			pool.Run(batch, func(worker, n int) { integer.Rows(acc[worker], codes, xl, packed, scratch[worker], n, 0, c.OH) })
 		}},
 	}
 }
@@ -216,29 +220,33 @@ func (s *shape) linearKernels(pool *autograd.Pool, batch int) []kernel {
 	packedForward, dw := make([]float32, l.ForwardSize()), make([]float32, len(w))
 	l.PackForward(packedForward, w)
 	dx := make([]float32, len(x))
-	split := func(rows int, f func(from, to int)) {
-		pool.Run((rows+linearRows-1)/linearRows, func(_, i int) { f(i*linearRows, min((i+1)*linearRows, rows)) })
+	split := func(rows int, f func(worker, from, to int)) {
+		pool.Run((rows+linearRows-1)/linearRows, func(worker, i int) { f(worker, i*linearRows, min((i+1)*linearRows, rows)) })
 	}
 	blocks := shape{conv: s.conv}
 	blocks.conv.W, blocks.conv.OW = linearRows, linearRows
-	integer, codes, packed, start := blocks.bytes(w, batch*l.I)
+	integer, codes, packed := blocks.bytes(w, batch*l.I)
+	scratch := make([][]uint8, pool.Workers())
+	for i := range scratch {
+		scratch[i] = make([]uint8, integer.ScratchLen())
+	}
 	acc := make([]int32, batch*l.O)
 	floats := 4 * int64(len(x)+len(y)+len(w))
 	return []kernel{
 		{ForwardKernel, floats, func() {
-			split(batch, func(from, to int) { l.Forward(y, x, packedForward, nil, from, to) })
+			split(batch, func(_, from, to int) { l.Forward(y, x, packedForward, nil, from, to) })
 		}},
 		{InputKernel, floats, func() {
-			split(batch, func(from, to int) { l.BackwardInput(dx, y, w, from, to, false) })
+			split(batch, func(_, from, to int) { l.BackwardInput(dx, y, w, from, to, false) })
 		}},
 		{WeightKernel, floats, func() {
-			split(l.O, func(from, to int) { l.BackwardWeight(dw, x, y, batch, from, to, false) })
+			split(l.O, func(_, from, to int) { l.BackwardWeight(dw, x, y, batch, from, to, false) })
 		}},
 		{ByteKernel, int64(len(x) + 4*len(y) + len(w)), func() {
-			split(batch, func(from, to int) {
+			split(batch, func(worker, from, to int) {
 				rows := *integer
 				rows.W, rows.OW = to-from, to-from
-				rows.Rows(acc[from*l.O:], codes[from*l.I:], kernels.Dense(1, 1, to-from, l.I), packed, start, 0, 0, 1)
+				rows.Rows(acc[from*l.O:], codes[from*l.I:], kernels.Dense(1, 1, to-from, l.I), packed, scratch[worker], 0, 0, 1)
 			})
 		}},
 	}
@@ -246,20 +254,20 @@ func (s *shape) linearKernels(pool *autograd.Pool, batch int) []kernel {
 
 // bytes returns the integer form of a shape with unsigned codes: n of them with the slack
 // that the kernels ask for, and packed weights.
-func (s *shape) bytes(w []float32, n int) (c *kernels.IntConv, codes []uint8, packed []int8, start []int32) {
+func (s *shape) bytes(w []float32, n int) (c *kernels.IntConv, codes []uint8, packed *kernels.IntWeights) {
 	c = &kernels.IntConv{ConvShape: s.conv}
 	codes = make([]uint8, n+kernels.Slack)
 	for i := range n {
 		codes[i] = uint8(i * 7)
 	}
-	weights := make([]int8, len(w))
+	weights := make([]uint8, len(w))
 	for i, v := range w {
-		weights[i] = int8(v * 73) // √3·73 = 126.4
+		weights[i] = uint8(int8(v * 73)) // √3·73 = 126.4
 	}
-	packed, start = make([]int8, c.PackedSize()), make([]int32, c.O)
-	c.PackInt8(packed, weights, start)
-	c.Start(start, nil, slices.Clone(start), 0)
-	return c, codes, packed, start
+	packed = new(kernels.IntWeights)
+	c.Pack(packed, weights)
+	c.Start(packed, nil, 0)
+	return c, codes, packed
 }
 
 // tensorOf returns a tensor with a border of zeros.
