@@ -29,6 +29,8 @@
 //	moments           portable avx2 avx512  ChannelMoments, ChannelProducts, AccMoments
 //	pack              portable avx2 avx512  PackForward, IntConv.Pack
 //	pass bits         portable avx2 avx512  PassBits, SelectBits
+//	peak dot          portable avx2 vnni    PeakDot: how fast codes can be multiplied
+//	peak fma          portable avx2 avx512  PeakFMA: how fast floats can
 //	quantize          portable avx2 avx512  QuantizeCodes, FakeQuantize, Dequantize
 //	requantize float  portable avx2 avx512  RequantizeFloat
 //	requantize shift  portable avx2 avx512  RequantizeShift

@@ -11,8 +11,8 @@ var (
 )
 
 func init() {
-	register("peakFMA", cpu.Portable, func() { peakFMA = peakFMAPortable })
-	register("peakDot", cpu.Portable, func() { peakDot = peakDotPortable })
+	register("peak fma", cpu.Portable, func() { peakFMA = peakFMAPortable })
+	register("peak dot", cpu.Portable, func() { peakDot = peakDotPortable })
 }
 
 // PeakFMA sets every acc[i] to acc[i]·a + b, rounds times, in registers: how fast the

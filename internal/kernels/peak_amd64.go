@@ -17,8 +17,8 @@ func peakDotVNNI(acc *[PeakLanes]int32, x *[64]uint8, w *[64]int8, rounds int)
 func peakDotAVX2(acc *[PeakLanes]int32, x *[64]uint8, w *[64]int8, rounds int)
 
 func init() {
-	register("peakFMA", cpu.AVX2, func() { peakFMA = peakFMAAVX2 })
-	register("peakFMA", cpu.AVX512, func() { peakFMA = peakFMAAVX512 })
-	register("peakDot", cpu.AVX2, func() { peakDot = peakDotAVX2 })
-	register("peakDot", cpu.VNNI, func() { peakDot = peakDotVNNI })
+	register("peak fma", cpu.AVX2, func() { peakFMA = peakFMAAVX2 })
+	register("peak fma", cpu.AVX512, func() { peakFMA = peakFMAAVX512 })
+	register("peak dot", cpu.AVX2, func() { peakDot = peakDotAVX2 })
+	register("peak dot", cpu.VNNI, func() { peakDot = peakDotVNNI })
 }

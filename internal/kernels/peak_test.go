@@ -4,7 +4,7 @@ import "testing"
 
 // TestPeakFMA uses factors and numbers for which every result is exact, fused or not.
 func TestPeakFMA(t *testing.T) {
-	forEach(t, "peakFMA", func(t *testing.T) {
+	forEach(t, "peak fma", func(t *testing.T) {
 		for rounds := range 9 {
 			var acc, want [PeakLanes]float32
 			for i := range acc {
@@ -21,7 +21,7 @@ func TestPeakFMA(t *testing.T) {
 }
 
 func TestPeakDot(t *testing.T) {
-	forEach(t, "peakDot", func(t *testing.T) {
+	forEach(t, "peak dot", func(t *testing.T) {
 		r := testRand()
 		var x [64]uint8
 		var w [64]int8
