@@ -24,7 +24,9 @@ type Observer interface {
 	Name() string
 	// New returns the state before the first observation.
 	New() []float32
-	// Observe merges a batch into the state. It allocates nothing.
+	// Observe merges a batch into the state. It allocates nothing. Batches with a
+	// NaN or an infinity are not shown: in calibration they are an error, in
+	// training their step is dropped.
 	Observe(state []float32, o Observation)
 	// NeedsValues says that Observe must see the values, not only their range;
 	// such an observer watches calibration and rests during training.
@@ -158,7 +160,7 @@ func (MSE) Range(s []float32, f quant.UniformFormat) (lo, hi float32, ok bool) {
 	if !f.Signed && !f.Affine {
 		largest = hi
 	}
-	if !(largest > 0) {
+	if !(largest > 0) || bad(largest) {
 		return lo, hi, true
 	}
 	limit := bestLimit(s[3:], largest, f)

@@ -2,6 +2,7 @@ package fakequant
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/bitgrad/bitgrad/autograd"
 	"github.com/bitgrad/bitgrad/internal/kernels"
@@ -140,8 +141,8 @@ func (s *weightStep) observe(c *autograd.Context) {
 }
 
 func (s *weightStep) observePiece(i int) {
-	p := s.look.pieces[i]
-	s.parts[i].lo, s.parts[i].hi, _ = kernels.FiniteRange(s.b.In[0].F32[p.from:p.to])
+	p, sum := s.look.pieces[i], &s.parts[i]
+	sum.lo, sum.hi, sum.nans = kernels.FiniteRange(s.b.In[0].F32[p.from:p.to])
 }
 
 // gridFromRanges is [quant.UniformFormat.GridFromRange] without allocation:
@@ -189,43 +190,37 @@ func (s *weightStep) forwardPiece(i int) {
 }
 
 // calibrate stages the scale of each channel: that of the range where the range
-// is observed, that of least squared error where it is learned.
+// is observed, that of least squared error where it is learned; NaN for a channel
+// with a bad number.
 func (s *weightStep) calibrate(c *autograd.Context, w []float32) {
 	q := s.o.Q
+	s.observe(c)
+	if q.learned() {
+		for k := range s.minima {
+			s.cut(k, w[k*s.per:(k+1)*s.per])
+		}
+	}
+	gridFromRanges(q.Format, &s.grid, s.minima, s.maxima)
 	st := q.scales.Stage()
-	if !q.learned() {
-		s.observe(c)
-		gridFromRanges(q.Format, &s.grid, s.minima, s.maxima)
-		copy(st, s.grid.Scale)
+	copy(st, s.grid.Scale)
+	for i, p := range s.look.pieces {
+		if n := s.parts[i].nans; n > 0 {
+			c.NaNs += int64(n)
+			st[p.scale] = float32(math.NaN())
+		}
+	}
+}
+
+// cut narrows the range of a channel to that of least squared error.
+func (s *weightStep) cut(k int, w []float32) {
+	largest := max(-s.minima[k], s.maxima[k])
+	if largest == 0 {
 		return
 	}
-	for k := range st {
-		part := w[k*s.per : (k+1)*s.per]
-		lo, hi := float32(0), float32(0)
-		for _, v := range part {
-			lo, hi = min(lo, v), max(hi, v)
-		}
-		clear(s.hist)
-		addToHistogram(s.hist, part)
-		largest := max(-lo, hi)
-		if largest > 0 {
-			t := bestLimit(s.hist, largest, q.Format)
-			lo, hi = max(lo, -t), min(hi, t)
-		}
-		st[k] = rangeScale(q.Format, s.grid, lo, hi)
-	}
-	var largest float32
-	for _, v := range st {
-		largest = max(largest, v)
-	}
-	if largest == 0 {
-		largest = 1
-	}
-	for k, v := range st {
-		if !(v >= quant.MinScale) {
-			st[k] = largest
-		}
-	}
+	clear(s.hist)
+	addToHistogram(s.hist, w)
+	t := bestLimit(s.hist, largest, s.o.Q.Format)
+	s.minima[k], s.maxima[k] = max(s.minima[k], -t), min(s.maxima[k], t)
 }
 
 // Backward: dw = dŵ·[inside]; the range's gradient per scale.

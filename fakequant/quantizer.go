@@ -156,12 +156,20 @@ func rangeScale(f quant.UniformFormat, g quant.Grid, lo, hi float32) float32 {
 }
 
 // observe stages the statistics of a batch; commit decides whether the range of
-// the next step follows them.
+// the next step follows them. A batch with a bad number makes calibration fail;
+// in training, where the whole step is dropped, it is passed over.
 func (q *Quantizer) observe(o Observation, calibrating bool) {
 	if q.FixedFL != nil || q.Pinned || q.Subject == Weights {
 		return
 	}
 	if !calibrating && (q.learned() || q.Observer.NeedsValues()) {
+		return
+	}
+	if bad(o.Min) || bad(o.Max) {
+		if calibrating { // for finish, whatever the observer would make of it
+			b := q.bounds.Stage()
+			b[0], b[1] = o.Min, o.Max
+		}
 		return
 	}
 	s := q.stats.Stage()
@@ -186,6 +194,9 @@ func (q *Quantizer) finish() error {
 		return nil
 	}
 	if q.Subject != Weights {
+		if lo, hi := q.bounds.Value[0], q.bounds.Value[1]; bad(lo) || bad(hi) {
+			return fmt.Errorf("%w: %s: a batch ranged from %v to %v", ErrNotCalibrated, q.Name(), lo, hi)
+		}
 		lo, hi, ok := q.Observer.Range(q.stats.Value, q.Format)
 		if !ok {
 			return fmt.Errorf("%w: %s: the observer %s has seen no data: calibrate with at least one batch", ErrNotCalibrated, q.Name(), q.Observer.Name())
@@ -200,6 +211,9 @@ func (q *Quantizer) finish() error {
 		q.scales.Value[0] = g.Scale[0]
 	}
 	for c, s := range q.scales.Value {
+		if bad(s) {
+			return fmt.Errorf("%w: %s: channel %d holds values that are not finite", ErrNotCalibrated, q.Name(), c)
+		}
 		if !(s > 0) {
 			return fmt.Errorf("%w: %s: channel %d has no range: calibrate with at least one batch", ErrNotCalibrated, q.Name(), c)
 		}
