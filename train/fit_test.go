@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -339,30 +338,6 @@ func TestNotFinite(t *testing.T) {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	})
-}
-
-// counting counts what is allocated between two steps.
-func TestStepAllocatesNothing(t *testing.T) {
-	quantized := calibrated(t, 1, fakequant.Int(8))
-	for name, g := range map[string]*autograd.Graph{"float": convNet(t, 1), "int8": quantized} {
-		t.Run(name, func(t *testing.T) {
-			var at [2]runtime.MemStats
-			opt := Options{Epochs: 1, Batch: 4, Accumulate: 2, Optimizer: sgd(0.01), Workers: 2,
-				Augment: []datasets.Augmenter{datasets.Flip{}}, Progress: &bytes.Buffer{}}
-			opt.OnStep = func(s Step) {
-				switch s.Step {
-				case 10:
-					runtime.ReadMemStats(&at[0])
-				case 110:
-					runtime.ReadMemStats(&at[1])
-				}
-			}
-			fit(t, g, bars(t, 900, 1), opt)
-			if n := at[1].Mallocs - at[0].Mallocs; n > 20 { // the runtime itself may
-				t.Errorf("100 steps allocate %d times", n)
-			}
-		})
-	}
 }
 
 func TestOptions(t *testing.T) {
