@@ -26,6 +26,8 @@ func TestMain(m *testing.M) {
 		writeUnderLimit(os.Args[1])
 	case "killed":
 		writeUntilKilled(os.Args[1])
+	case "locked":
+		lockUntilKilled(os.Args[1])
 	default:
 		fmt.Println("unknown part:", part)
 		os.Exit(1)

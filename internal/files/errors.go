@@ -12,6 +12,8 @@ var (
 	ErrNoSpace = errors.New("no space left")
 	// ErrRunExists means that a run directory was there already.
 	ErrRunExists = errors.New("files: run directory exists")
+	// ErrRunBusy means that another run is using the directory.
+	ErrRunBusy = errors.New("files: run directory is in use")
 )
 
 // Reading, and writing tensors that do not fit together.
@@ -53,6 +55,30 @@ func (e *RunExistsError) Error() string {
 
 // Unwrap returns [ErrRunExists].
 func (e *RunExistsError) Unwrap() error { return ErrRunExists }
+
+// A RunBusyError names a run directory that another process is using.
+type RunBusyError struct {
+	Path    string
+	Process int // its number; 0 if it is not known
+	// Remove is the file to remove if there is no such process any more; empty
+	// where the system sees to that.
+	Remove string
+}
+
+// Error names the directory and the process.
+func (e *RunBusyError) Error() string {
+	s := "files: run directory " + e.Path + " is in use by another process"
+	if e.Process > 0 {
+		s += " (" + strconv.Itoa(e.Process) + ")"
+	}
+	if e.Remove != "" {
+		s += ": if it was killed, remove " + e.Remove
+	}
+	return s
+}
+
+// Unwrap returns [ErrRunBusy].
+func (e *RunBusyError) Unwrap() error { return ErrRunBusy }
 
 // A FormatError says where a safetensors file breaks the format.
 type FormatError struct {
