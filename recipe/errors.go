@@ -64,7 +64,7 @@ func IsCall(err error) bool {
 	}
 	for _, sentinel := range []error{
 		ErrConfig, fakequant.ErrSpec, fakequant.ErrRule, layers.ErrNet, layers.ErrInput, netfile.ErrSyntax, optim.ErrConfig,
-		datasets.ErrMissing, datasets.ErrUnknown, datasets.ErrOption, files.ErrRunExists, fs.ErrNotExist,
+		datasets.ErrMissing, datasets.ErrUnknown, datasets.ErrOption, files.ErrRunExists, files.ErrRunBusy, fs.ErrNotExist,
 	} {
 		if errors.Is(err, sentinel) {
 			return true

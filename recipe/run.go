@@ -125,6 +125,11 @@ func Start(ctx context.Context, c Config, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	lock, err := files.LockRun(r.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Release()
 	r.machine.Started = time.Now().UTC().Format(time.RFC3339)
 	if err := r.begin(initial); err != nil {
 		return nil, err
@@ -135,7 +140,8 @@ func Start(ctx context.Context, c Config, o Options) (*Result, error) {
 
 // Resume continues the run in dir from its last checkpoint. Threads, DataDir and
 // Log of o count, and where they are empty what the run was started with. A
-// run that is finished is left as it is.
+// run that is finished is left as it is; one that another process is at work on
+// is an error that matches [train.ErrBusy].
 func Resume(ctx context.Context, dir string, o Options) (*Result, error) {
 	text, err := os.ReadFile(filepath.Join(dir, configFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -145,11 +151,15 @@ func Resume(ctx context.Context, dir string, o Options) (*Result, error) {
 		return nil, fmt.Errorf("%w: %w", ErrRun, err)
 	}
 	if exists(dir, resultFile) {
-		r, err := readResult(dir)
-		if err == nil {
-			r.done = true
-		}
-		return r, err
+		return finished(dir)
+	}
+	lock, err := files.LockRun(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Release()
+	if exists(dir, resultFile) { // written by whoever held the lock
+		return finished(dir)
 	}
 	c, err := ParseConfig(text, "")
 	if err == nil {
@@ -334,6 +344,15 @@ func (r *run) work(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	return readResult(r.dir)
+}
+
+// finished returns the result of a run in which nothing is left to do.
+func finished(dir string) (*Result, error) {
+	r, err := readResult(dir)
+	if err == nil {
+		r.done = true
+	}
+	return r, err
 }
 
 // readResult reads the result of a run that is finished.

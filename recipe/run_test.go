@@ -12,6 +12,7 @@ import (
 
 	"github.com/bitgrad/bitgrad/integer"
 	"github.com/bitgrad/bitgrad/internal/files"
+	"github.com/bitgrad/bitgrad/train"
 )
 
 func TestRunMakesEverything(t *testing.T) {
@@ -133,6 +134,38 @@ func TestResumeFromAnyMoment(t *testing.T) {
 	if !stages["float"] || !stages["finetune"] {
 		t.Errorf("stopped in %v only", stages)
 	}
+}
+
+// A run that another process is at work on cannot be continued: it is left alone, and
+// the call was wrong.
+func TestResumeWhileAtWork(t *testing.T) {
+	want := content(t, start(t, tiny(t), Options{}).Dir())
+	dir := filepath.Join(t.TempDir(), "run")
+	tries := 0
+	log := logFunc(func(text string) {
+		if !strings.Contains(text, "epoch 1/") {
+			return
+		}
+		tries++
+		_, err := Resume(t.Context(), dir, Options{})
+		wantError(t, err, train.ErrBusy, "files: run directory "+dir+" is in use by another process")
+		if !IsCall(err) {
+			t.Error("it is the call that was wrong")
+		}
+	})
+	start(t, tiny(t), Options{Dir: dir, Log: log})
+	if tries != 2 {
+		t.Errorf("tried %d times", tries)
+	}
+	same(t, content(t, dir), want)
+}
+
+// logFunc is a writer that looks at what it is told.
+type logFunc func(text string)
+
+func (f logFunc) Write(text []byte) (int, error) {
+	f(string(text))
+	return len(text), nil
 }
 
 // What a kill between a stage's file and the journal leaves behind is done again.

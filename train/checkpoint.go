@@ -193,12 +193,17 @@ func fingerprint(ds datasets.Dataset) (string, error) {
 		info.C, info.H, info.W, info.Classes, info.Mean, info.Std, h.Sum(nil)[:8]), nil
 }
 
-// openDir makes the directory of the run, or checks the one there is.
+// openDir makes the directory of the run, or checks the one there is, and keeps
+// other runs out of it.
 func (t *trainer) openDir() error {
 	if t.opt.Dir == "" {
 		return nil
 	}
 	if err := os.MkdirAll(t.opt.Dir, 0o777); err != nil {
+		return fmt.Errorf("train: fit: %w", err)
+	}
+	var err error
+	if t.lock, err = files.LockRun(t.opt.Dir); err != nil {
 		return fmt.Errorf("train: fit: %w", err)
 	}
 	if _, err := files.RemoveLeftovers(t.opt.Dir); err != nil {

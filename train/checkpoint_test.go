@@ -230,6 +230,38 @@ func (c cancelling) Read(dst *datasets.Batch, indices []int) error {
 	return c.Dataset.Read(dst, indices)
 }
 
+// TestDirectoryInUse: while a run is at work on its directory, another can
+// neither continue nor replace it.
+func TestDirectoryInUse(t *testing.T) {
+	whole, dir := convNet(t, 5), t.TempDir()
+	fit(t, whole, bars(t, 100, 3), resumable(t, dir))
+	want := listing(t, dir)
+
+	dir = t.TempDir()
+	opt := resumable(t, dir)
+	tries := 0
+	opt.OnEpoch = func(Epoch) {
+		tries++
+		other := resumable(t, dir)
+		for range 2 {
+			_, err := Fit(ctx, convNet(t, 6), bars(t, 100, 3), other)
+			if text := "train: fit: files: run directory " + dir + " is in use by another process"; !errors.Is(err, ErrBusy) || !strings.HasPrefix(err.Error(), text) {
+				t.Errorf("got  %v\nwant %s", err, text)
+			}
+			if other.Resume, err = ReadCheckpoint(dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	g := convNet(t, 5)
+	fit(t, g, bars(t, 100, 3), opt)
+	if tries == 0 {
+		t.Error("never tried")
+	}
+	sameValues(t, "disturbed", g, whole)
+	sameFiles(t, listing(t, dir), want)
+}
+
 func TestCheckpointRefused(t *testing.T) {
 	dir := t.TempDir()
 	base := Options{Epochs: 2, Batch: 10, Optimizer: sgd(0.1), Dir: dir, Seed: 1}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/bitgrad/bitgrad/internal/files"
 )
 
 // Errors of a call.
@@ -29,6 +31,8 @@ var (
 	ErrCheckpoint = errors.New("train: checkpoint does not fit")
 	// ErrWeights marks a file of weights that does not fit the network.
 	ErrWeights = errors.New("train: weights do not fit")
+	// ErrBusy marks the directory of a run that another process is using.
+	ErrBusy = files.ErrRunBusy
 )
 
 func optionError(format string, args ...any) error {

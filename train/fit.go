@@ -9,6 +9,7 @@ import (
 	"github.com/bitgrad/bitgrad/autograd"
 	"github.com/bitgrad/bitgrad/datasets"
 	"github.com/bitgrad/bitgrad/fakequant"
+	"github.com/bitgrad/bitgrad/internal/files"
 	"github.com/bitgrad/bitgrad/internal/parallel"
 	"github.com/bitgrad/bitgrad/optim"
 )
@@ -35,7 +36,8 @@ type Result struct {
 // first.
 //
 // Errors match [ErrOption], [ErrData], [ErrNotFinite], [ErrStopped] and the
-// error of the context, [ErrCheckpoint], or those of the packages below.
+// error of the context, [ErrCheckpoint], [ErrBusy], or those of the packages
+// below.
 // After an error the graph holds the last good step.
 func Fit(ctx context.Context, g *autograd.Graph, data datasets.Dataset, opt Options) (*Result, error) {
 	t, err := newTrainer(g, data, opt)
@@ -64,6 +66,7 @@ type trainer struct {
 	lengths   *lengths
 	settings  []setting
 	report    *reporter
+	lock      *files.Lock // on the directory
 
 	perEpoch   int // steps
 	accumulate int
@@ -180,6 +183,7 @@ func (t *trainer) close() {
 	for p, frozen := range t.thawed {
 		p.Frozen = frozen
 	}
+	t.lock.Release()
 	t.pool.Close()
 }
 

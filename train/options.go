@@ -53,7 +53,8 @@ type Options struct {
 
 	// Dir is a directory for [CheckpointFile], [BestFile], [MetricsFile] and
 	// [FLFile]; empty: nothing is written. It is made if it is missing. One that
-	// holds a checkpoint is only accepted with Resume.
+	// holds a checkpoint is only accepted with Resume, one that another run is
+	// using not at all.
 	Dir string
 	// CheckpointSteps writes a checkpoint after every so many steps, besides
 	// that of every epoch; 0: only that one.

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -90,6 +92,32 @@ func TestInterruptAndKill(t *testing.T) {
 		t.Fatalf("%v\n%s", err, text)
 	}
 	compareRuns(t, determined(t, filepath.Join(dir, "stopped")), want)
+}
+
+// While a process is at work on a run, another cannot continue it; once it is gone,
+// killed or not, it can.
+func TestTwoProcesses(t *testing.T) {
+	dir := t.TempDir()
+	_, log := interrupt(t, command(dir, long("run")...), "epoch 2/6", func(p *os.Process) error {
+		second := command(dir, "train", "--resume", "run")
+		text, _ := second.CombinedOutput()
+		want := fmt.Sprintf("bitgrad: files: run directory run is in use by another process (%d)\n", p.Pid)
+		if code := second.ProcessState.ExitCode(); code != exitCall || string(text) != want {
+			t.Errorf("exit code %d, %q, want %d, %q", code, text, exitCall, want)
+		}
+		return p.Kill()
+	})
+	if strings.Contains(log, "bitgrad:") {
+		t.Errorf("the second call disturbed the first:\n%s", log)
+	}
+	whole(t, filepath.Join(dir, "run"))
+	code, log := interrupt(t, command(dir, "train", "--resume", "run"), "epoch 4/6", func(p *os.Process) error { return p.Signal(os.Interrupt) })
+	if code != exitFailed || !strings.Contains(log, "continuing after step") {
+		t.Errorf("after a kill: exit code %d\n%s", code, log)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "run", files.LockFile)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the lock is left behind: %v", err)
+	}
 }
 
 // A disk that fills up is a limit on the size of files here: the run fails, what is under
