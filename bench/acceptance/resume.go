@@ -1,89 +1,102 @@
 package main
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
-	"syscall"
 	"time"
 )
 
-// small is a run of all stages that takes some seconds.
-var small = []string{"train", "--limit", "3000", "--float-epochs", "2", "--epochs", "2", "--verify-images", "20"}
+// small is a run of all stages that takes some seconds. Its epochs are so long that
+// checkpoints are written within them too.
+var small = []string{"train", "--limit", "2400", "--batch", "8", "--float-epochs", "2", "--epochs", "2", "--verify-images", "20"}
+
+// Moments at which a run is killed.
+const (
+	anyTime   = "at a random time"
+	inWriting = "while a checkpoint was written"
+	atStage   = "as a stage began"
+)
 
 // resume: a run killed at ten random moments and continued ends with the bytes of
 // one that nobody disturbed; so does a run on one thread, and resuming a finished
 // run changes nothing.
 func (s *suite) resume() error {
 	start := time.Now()
-	if _, err := s.command(append(append([]string(nil), small...), "--out", s.path("calm"), "--threads", "2")...); err != nil {
+	if _, err := s.command(append(slices.Clone(small), "--out", s.path("calm"), "--threads", "2")...); err != nil {
 		return err
 	}
 	length := time.Since(start)
-	if _, err := s.command(append(append([]string(nil), small...), "--out", s.path("single"), "--threads", "1")...); err != nil {
+	if _, err := s.command(append(slices.Clone(small), "--out", s.path("single"), "--threads", "1")...); err != nil {
 		return err
 	}
 	if err := s.same("1 thread against 2", "calm", "single"); err != nil {
 		return err
 	}
-	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
-	dir := s.path("killed")
-	kills, said := 0, 0
-	for kills < 10 {
-		args := append(append([]string(nil), small...), "--out", dir)
-		if _, err := os.Stat(filepath.Join(dir, "config.yaml")); err == nil {
-			args = []string{"train", "--resume", dir}
-		} else if err := os.RemoveAll(dir); err != nil { // killed before there was anything to continue
-			return err
-		}
-		cmd := exec.CommandContext(s.ctx, s.binary, args...)
-		var log bytes.Buffer
-		cmd.Stderr = &log
-		if err := cmd.Start(); err != nil {
-			return err
-		}
-		timer := time.AfterFunc(time.Duration(r.Float64()*float64(length)/4), func() { cmd.Process.Signal(syscall.SIGKILL) })
-		err := cmd.Wait()
-		timer.Stop()
-		if strings.Contains(log.String(), "continu") {
-			said++
-		}
-		var exit *exec.ExitError
-		switch {
-		case err == nil: // finished before it was killed: the rest of the kills hit the finished run
-		case errors.As(err, &exit) && exit.ExitCode() == -1:
-		default:
-			return fmt.Errorf("killed run: %w\n%s", err, log.String())
-		}
-		kills++
-	}
-	if _, err := s.command("train", "--resume", dir); err != nil {
-		return err
-	}
-	s.expect(said > 0, "resume: %d of the runs said where they continue", said)
-	if err := s.same("ten kills", "calm", "killed"); err != nil {
-		return err
-	}
-	before, err := s.files("killed", true)
+	name, err := s.killTenTimes(length)
 	if err != nil {
 		return err
 	}
-	if _, err := s.command("train", "--resume", dir); err != nil {
+	before, err := s.files(name, true)
+	if err != nil {
 		return err
 	}
-	after, err := s.files("killed", true)
+	if _, err := s.command("train", "--resume", s.path(name)); err != nil {
+		return err
+	}
+	after, err := s.files(name, true)
 	if err != nil {
 		return err
 	}
 	s.expect(equal(before, after) == "", "resume: a finished run is left alone %s", equal(before, after))
 	return nil
+}
+
+// killTenTimes kills until every moment was met as often as it should be. A run
+// that comes to its end meanwhile is compared, and another one begun. It returns
+// the name of the last run.
+func (s *suite) killTenTimes(length time.Duration) (name string, err error) {
+	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
+	left := slices.Concat(slices.Repeat([]string{anyTime}, 4), slices.Repeat([]string{inWriting}, 3), slices.Repeat([]string{atStage}, 3))
+	r.Shuffle(len(left), func(i, j int) { left[i], left[j] = left[j], left[i] })
+	met, said := map[string]int{}, 0
+	for runs := 0; len(left) > 0; {
+		if runs++; runs > 20 {
+			return "", fmt.Errorf("runs end before they can be killed %v", left)
+		}
+		name = fmt.Sprintf("killed%d", runs)
+		for len(left) > 0 {
+			k := &killing{suite: s, dir: s.path(name), random: r, within: length / 4}
+			moment, err := k.run(left[0])
+			said += k.said
+			if err != nil {
+				return "", err
+			}
+			if moment == "" {
+				break
+			}
+			met[moment]++
+			if i := slices.Index(left, moment); i >= 0 {
+				left = slices.Delete(left, i, i+1)
+			}
+		}
+		if _, err := s.command("train", "--resume", s.path(name)); err != nil {
+			return "", err
+		}
+		if err := s.same("after kills", "calm", name); err != nil {
+			return "", err
+		}
+	}
+	for _, moment := range []string{anyTime, inWriting, atStage} {
+		s.expect(met[moment] >= 3, "resume: killed %d times %s", met[moment], moment)
+	}
+	s.expect(said > 0, "resume: %d times a run said from which step it continues, that of its checkpoint", said)
+	return name, nil
 }
 
 func (s *suite) same(what, a, b string) error {
