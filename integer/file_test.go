@@ -3,6 +3,7 @@ package integer
 import (
 	"bytes"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -92,6 +93,20 @@ func TestWideFile(t *testing.T) {
 	}
 	if err := m.Save(filepath.Join(t.TempDir(), "missing", "model")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a directory that does not exist: %v", err)
+	}
+}
+
+// A disk that fills up at any byte is an error.
+func TestFullDisk(t *testing.T) {
+	m := smallModel(t)
+	data := encode(t, m)
+	for n := range data {
+		if err := m.Encode(files.LimitSpace(int64(n))(io.Discard)); !errors.Is(err, files.ErrNoSpace) {
+			t.Fatalf("with room for %d of %d bytes: %v", n, len(data), err)
+		}
+	}
+	if err := m.Encode(files.LimitSpace(int64(len(data)))(io.Discard)); err != nil {
+		t.Error(err)
 	}
 }
 

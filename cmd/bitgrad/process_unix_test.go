@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -156,4 +157,22 @@ func TestFullDisk(t *testing.T) {
 		t.Fatalf("%v\n%s", err, text)
 	}
 	compareRuns(t, determined(t, filepath.Join(dir, "full")), want)
+}
+
+// What does not fit on stdout is an error too.
+func TestFullStdout(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("there is no /dev/full")
+	}
+	defer full.Close()
+	for _, args := range [][]string{{"inspect", "--net", "lenet"}, {"inspect", "--net", "lenet", "--json"}} {
+		c := command(t.TempDir(), args...)
+		var log bytes.Buffer
+		c.Stdout, c.Stderr = full, &log
+		c.Run()
+		if code := c.ProcessState.ExitCode(); code != exitFailed || !strings.Contains(log.String(), "no space left") {
+			t.Errorf("%v: exit code %d, %q", args, code, log.String())
+		}
+	}
 }

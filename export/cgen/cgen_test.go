@@ -7,6 +7,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/bitgrad/bitgrad/integer"
+	"github.com/bitgrad/bitgrad/internal/files"
 	"github.com/bitgrad/bitgrad/quant"
 )
 
@@ -227,6 +229,23 @@ func TestVectorErrors(t *testing.T) {
 	}
 	if _, err := Write(filepath.Join(file, "dir"), m, Options{}); err == nil {
 		t.Error("a directory within a file is no error")
+	}
+}
+
+// A writer that fails, early or late, is an error.
+func TestFullDisk(t *testing.T) {
+	m := tiny(t)
+	o := Options{Images: [][]uint8{make([]uint8, 16)}}
+	for name, write := range map[string]func(io.Writer, *integer.Model, Options) error{"header": WriteHeader, "test": WriteTest} {
+		var whole bytes.Buffer
+		if err := write(&whole, m, o); err != nil {
+			t.Fatal(err)
+		}
+		for n := 0; n < whole.Len(); n += 61 {
+			if err := write(files.LimitSpace(int64(n))(io.Discard), m, o); !errors.Is(err, files.ErrNoSpace) {
+				t.Fatalf("%s with room for %d of %d bytes: %v", name, n, whole.Len(), err)
+			}
+		}
 	}
 }
 
