@@ -111,7 +111,7 @@ var forbidden = map[string]string{
 }
 
 // goroutines lists the packages that may start goroutines.
-var goroutines = []string{"internal/parallel", "datasets", "cmd/..."}
+var goroutines = []string{"internal/parallel", "datasets", "cmd/...", "bench/..."}
 
 // environment lists the packages that may read the environment, besides
 // programs.
