@@ -56,7 +56,9 @@ func (s *intConvStep) bindBackward() {
 	if s.pool != nil {
 		var border autograd.Border
 		if !b.GradIn[0].Empty() {
-			border.Top, border.Left, border.Bottom, border.Right = s.shape.DyBorder()
+			// Not that of s.shape, which keeps strides that a single position makes meaningless.
+			float, _ := o.Conv.Infer(b.Env, []autograd.Type{b.In[0].Type, b.In[1].Type})
+			border = float.GradBorder
 		}
 		inner.GradOut = s.pool.bindBackward(border)
 	}
