@@ -92,7 +92,9 @@ type operands struct {
 
 // operandCases lead to every form: 16-bit pairs, bytes that are widened after 2, 8, 12 and 136
 // steps or almost never.
-var operandCases = []operands{{8, 128, false}, {8, 128, true}, {8, 31, false}, {6, 31, true}, {8, 5, true}, {4, 8, false}, {1, 128, true}, {2, 1, false}}
+var operandCases = []operands{
+	{8, 128, false}, {8, 128, true}, {8, 31, false}, {6, 31, true}, {8, 5, true}, {4, 8, false}, {1, 128, true}, {2, 1, false},
+}
 
 func (o operands) String() string {
 	return fmt.Sprintf("%d bits, signed %v, weights up to %d", o.bits, o.signed, o.most)
@@ -187,7 +189,8 @@ func TestIntConvSquare(t *testing.T) {
 		for _, c := range []int{16, 17, 24, 31, 48, 70} {
 			for _, o := range []int{16, 24, 32, 40, 72} {
 				for range 3 {
-					shape := ConvShape{C: c, O: o, KH: 3, KW: 3, PadTop: r.IntN(2), PadLeft: r.IntN(2), PadBottom: r.IntN(2), PadRight: r.IntN(2), H: 3 + r.IntN(10), W: 3 + r.IntN(20)}
+					shape := ConvShape{C: c, O: o, KH: 3, KW: 3, H: 3 + r.IntN(10), W: 3 + r.IntN(20)}
+					shape.PadTop, shape.PadLeft, shape.PadBottom, shape.PadRight = r.IntN(2), r.IntN(2), r.IntN(2), r.IntN(2)
 					if err := shape.Complete(); err != nil {
 						t.Fatal(err)
 					}
@@ -209,6 +212,27 @@ func TestIntConvSizes(t *testing.T) {
 					t.Fatal(err)
 				}
 				testIntConv(t, r, shape, operandCases[r.IntN(len(operandCases))], 0)
+			}
+		}
+	})
+}
+
+// Convolutions that need several bands of rows, and products too long for one call.
+func TestIntConvLarge(t *testing.T) {
+	forEach(t, "intconv", func(t *testing.T) {
+		r := testRand()
+		for _, shape := range []ConvShape{
+			{C: 900, O: 20, KH: 1, KW: 1, H: 2, W: 100},
+			{C: 64, O: 20, KH: 3, KW: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1, H: 13, W: 40},
+			{C: 24, O: 16, KH: 3, KW: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1, H: 9, W: 41},
+			{C: 40, O: 9, KH: 3, KW: 1, StrideH: 2, StrideW: 2, H: 21, W: 90},
+			{C: 2, O: 12, KH: 5, KW: 5, PadTop: 2, PadBottom: 2, StrideH: 2, H: 90, W: 60},
+		} {
+			if err := shape.Complete(); err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range operandCases {
+				testIntConv(t, r, shape, o, 0)
 			}
 		}
 	})
@@ -316,6 +340,41 @@ func testIntConv(t *testing.T, r *rand.Rand, shape ConvShape, o operands, gap in
 			}
 		}
 	}
+}
+
+// Weights of another size may need another form, in the same memory.
+func TestIntConvPacksAgain(t *testing.T) {
+	forEach(t, "intconv", func(t *testing.T) {
+		for _, c := range []int{3, 17, 32} {
+			s := IntConv{ConvShape: ConvShape{C: c, O: 16, KH: 3, KW: 3, PadLeft: 1, H: 5, W: 6}}
+			if err := s.Complete(); err != nil {
+				t.Fatal(err)
+			}
+			r := testRand()
+			xl, size := Bordered(1, 5, 6, c, 0, 1, 0, 0)
+			x, scratch := operandCases[0].codes(r, size+Slack), make([]uint8, s.ScratchLen())
+			var again IntWeights
+			var w [4][]uint8
+			for i, most := range []int{128, 1, 31, 127} {
+				w[i] = operands{8, most, false}.weights(r, s.WeightSize())
+				got, want := make([]int32, s.OH*s.OW*s.O), make([]int32, s.OH*s.OW*s.O)
+				var fresh IntWeights
+				for acc, p := range map[*[]int32]*IntWeights{&got: &again, &want: &fresh} {
+					s.Pack(p, w[i])
+					s.Start(p, nil, 3)
+					s.Rows(*acc, x, xl, p, scratch, 0, 0, s.OH)
+				}
+				equalSlices(t, fmt.Sprintf("%d channels, weights up to %d", c, most), got, want)
+			}
+			if n := testing.AllocsPerRun(3, func() {
+				for _, w := range w {
+					s.Pack(&again, w)
+				}
+			}); n != 0 {
+				t.Errorf("%v allocations, want 0", n)
+			}
+		}
+	})
 }
 
 func TestIntConvRejectsShortOperands(t *testing.T) {

@@ -34,12 +34,13 @@ type panelProduct struct {
 // patience bounds the multiply-accumulates of one call, which nothing can interrupt.
 const patience = 1 << 21
 
-// run computes pixels first to end-1, counted through the lines, into c, ldc bytes apart.
+// run computes pixels first to end-1, counted through the lines, into c, ldc bytes apart. The calls
+// count t.lines down to 0.
 func (t panelProduct) run(first, end int, c unsafe.Pointer, ldc int) {
 	scratch := t.a
 	t.ldc = ldc
 	most := max(patience/t.macs, 12)
-	for i := first; i < end; i += t.m * t.lines {
+	for i := first; i < end; {
 		line, at := i/t.pixels, i%t.pixels
 		t.m, t.lines = min(end-i, most), 1
 		if at == 0 && t.m >= t.pixels {
@@ -47,9 +48,8 @@ func (t panelProduct) run(first, end int, c unsafe.Pointer, ldc int) {
 		}
 		t.m = min(t.m, t.pixels-at)
 		t.a, t.c = unsafe.Add(scratch, line*t.lineStep+at*t.rs), unsafe.Add(c, (i-first)*ldc)
-		lines := t.lines
+		i += t.m * t.lines
 		t.call()
-		t.lines = lines
 	}
 }
 
@@ -105,9 +105,9 @@ func (s *IntConv) multiply(acc []int32, p *IntWeights, l *lowering, scratch []ui
 	}
 }
 
-// columns computes n columns, from o on, of all pixels, of which each has channels. Where the panel is wider, what
-// goes beyond the last column of a pixel lies in pixels, or columns, that are computed later; at the end of acc, and
-// in front of groups that are there already, it must not be written.
+// columns computes n columns, from o on, of all pixels, which are channels apart. Where the panel is
+// wider, what it writes behind the last column of a pixel is computed later; at the end of acc, and in
+// front of other groups, it must not be written, and goes through a buffer.
 func (t *panelProduct) columns(acc []int32, o, n, channels, all int, groups bool) {
 	width := 8 * t.vectors
 	direct := all

@@ -15,9 +15,9 @@ import "unsafe"
 //	     ⎣0  1  0 −1⎦        ⎣0  0  1⎦
 //
 // On integers it is exact: with 2·G, and y divided by 4 at the end, everything is a whole number.
-// Transformed codes lie within ±1020 and transformed weights within ±1152, so both have 16 bits. The
-// 16 products over the channels are those of pairForm, modulo 2^32; since a sum that is below 2^29 times 4
-// fits into 32 bits, the division gives it exactly.
+// Transformed codes lie within ±1020 and transformed weights within ±1152, so both have 16 bits.
+// The 16 products over the channels are those of pairForm, modulo 2^32; a sum below 2^29, times 4,
+// fits into 32 bits, so that the division gives it exactly.
 
 // winogradSum bounds the sums of codes times weights of winogradForm.
 const winogradSum = 1 << 29
@@ -42,8 +42,8 @@ func (s *IntConv) winogradSteps() int {
 // winogradWeights returns the bytes of the packed weights.
 func (s *IntConv) winogradWeights() int { return points * ceil(s.C, 16) * s.O * 2 }
 
-// winogradTiles is the number of tiles that share the scratch, which holds for each point the transformed
-// codes of all tiles and then their products.
+// winogradTiles is the number of tiles that share the scratch, which holds for each point the
+// transformed codes of all tiles and then their products.
 func (s *IntConv) winogradTiles() int {
 	const room = 32 << 10
 	fit := room / s.winogradBytes(1)
@@ -160,8 +160,6 @@ func (s *IntConv) rowsWinograd(acc []int32, x []uint8, xl Layout, p *IntWeights,
 			data = data[points*t.bs:]
 			t.call()
 		})
-		m := (*int32)(unsafe.Pointer(&products[0]))
-		_ = products[4*points*tiles*s.O-1]
 		s.eachRun(first, first+tiles, rows, func(r tileRun) {
 			row, pixel := 4*s.OW*s.O, 4*s.O
 			if r.flat { // the first pixels are written over the others
@@ -170,8 +168,8 @@ func (s *IntConv) rowsWinograd(acc []int32, x []uint8, xl Layout, p *IntWeights,
 			if r.single {
 				pixel = 0
 			}
-			from := (*int32)(unsafe.Add(unsafe.Pointer(m), 4*r.first*s.O))
-			winogradOutputAVX2(&acc[(r.h*s.OW+r.w)*s.O], from, &p.start[0], r.tiles, s.O/8, 4*tiles*s.O, 4*s.O, row, pixel)
+			m := (*int32)(unsafe.Pointer(&products[4*r.first*s.O]))
+			winogradOutputAVX2(&acc[(r.h*s.OW+r.w)*s.O], m, &p.start[0], r.tiles, s.O/8, 4*tiles*s.O, 4*s.O, row, pixel)
 		})
 	}
 }
