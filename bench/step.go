@@ -125,9 +125,7 @@ func describe(c measure.Config) string {
 	parts := []string{cpu.Level().String()}
 	if c.Quantized() {
 		parts = append(parts, c.Quant)
-		for _, r := range c.Rules {
-			parts = append(parts, r)
-		}
+		parts = append(parts, c.Rules...)
 	}
 	if c.Phase != "" {
 		parts = append(parts, c.Phase)

@@ -29,6 +29,7 @@ type tile struct {
 	lines    int // they count them down
 	lineStep int
 	// What they keep here of their state: places in a, c and b, rows of the line.
+	//lint:ignore U1000 only the assembly uses them
 	line, row, out, weights, left uintptr
 }
 
