@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/bitgrad/bitgrad/autograd"
 	"github.com/bitgrad/bitgrad/fakequant"
+	"github.com/bitgrad/bitgrad/internal/host"
 	"github.com/bitgrad/bitgrad/layers"
 )
 
@@ -109,6 +111,21 @@ func TestTime(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestManySteps asks for as many steps as there are numbers: the time is the limit.
+func TestManySteps(t *testing.T) {
+	j := newJob(t, tiny(Infer, ""))
+	before := host.PeakRSS()
+	for range 3 {
+		timing, err := j.Time(t.Context(), Limit{Warmup: 1, Steps: math.MaxInt, Seconds: 0.02})
+		if err != nil || timing.Steps < 5 {
+			t.Fatalf("%+v, %v", timing, err)
+		}
+	}
+	if after := host.PeakRSS(); after > before+64<<20 {
+		t.Errorf("the steps took %d bytes", after-before)
 	}
 }
 

@@ -20,8 +20,12 @@ type Limit struct {
 	Seconds float64
 }
 
-// fewest is the number of steps that count, however long they take.
-const fewest = 5
+// fewest is the number of steps that count, however long they take; longest is the number
+// that room is made for before.
+const (
+	fewest  = 5
+	longest = 1 << 16
+)
 
 func (l Limit) complete() (Limit, error) {
 	if l.Warmup < 0 || l.Steps < 0 || !(l.Seconds >= 0) {
@@ -65,7 +69,7 @@ func (j *Job) Time(ctx context.Context, l Limit) (Timing, error) {
 			return Timing{}, err
 		}
 	}
-	took := make([]time.Duration, 0, l.Steps)
+	took := make([]time.Duration, 0, min(l.Steps, longest))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for begin := time.Now(); len(took) < l.Steps && (len(took) < fewest || time.Since(begin).Seconds() < l.Seconds); {
