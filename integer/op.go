@@ -184,3 +184,16 @@ func level(g quant.Grid, q int64) int64 {
 	}
 	return q - int64(g.ZeroPoint)
 }
+
+// levels is level for many codes.
+func levels[Q int32 | int64](g quant.Grid, codes []Q) []int64 {
+	factor, offset := int64(1), -int64(g.ZeroPoint)
+	if g.MidRise {
+		factor, offset = 2, 1
+	}
+	l := make([]int64, len(codes))
+	for i, q := range codes {
+		l[i] = factor*int64(q) + offset
+	}
+	return l
+}

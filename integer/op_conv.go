@@ -73,8 +73,9 @@ func (c *Conv) infer(in []*Node) (output, error) {
 }
 
 func (c *Conv) interpret(n *Node, in []*Node, x [][]int64) []int64 {
-	t, xg := in[0].Out, in[0].Grid
+	t := in[0].Out
 	perIn, perOut := t.C/c.Groups, c.O/c.Groups
+	xs, ws := levels(in[0].Grid, x[0]), levels(c.WeightGrid, c.Weight)
 	finish := c.sums().finish(in[0])
 	y := make([]int64, 0, n.Out.Len())
 	for o := range c.O {
@@ -88,14 +89,15 @@ func (c *Conv) interpret(n *Node, in []*Node, x [][]int64) []int64 {
 				for i := range perIn {
 					for k := range c.KH {
 						ih := oh*c.StrideH - c.Pad.Top + k*c.DilationH
+						if ih < 0 || ih >= t.H {
+							continue
+						}
 						for l := range c.KW {
 							iw := ow*c.StrideW - c.Pad.Left + l*c.DilationW
-							if ih < 0 || ih >= t.H || iw < 0 || iw >= t.W {
+							if iw < 0 || iw >= t.W {
 								continue
 							}
-							q := x[0][((group*perIn+i)*t.H+ih)*t.W+iw]
-							w := c.Weight[((o*perIn+i)*c.KH+k)*c.KW+l]
-							acc += level(xg, q) * level(c.WeightGrid, int64(w))
+							acc += xs[((group*perIn+i)*t.H+ih)*t.W+iw] * ws[((o*perIn+i)*c.KH+k)*c.KW+l]
 						}
 					}
 				}
@@ -147,6 +149,7 @@ func (l *Linear) infer(in []*Node) (output, error) {
 }
 
 func (l *Linear) interpret(n *Node, in []*Node, x [][]int64) []int64 {
+	xs, ws := levels(in[0].Grid, x[0]), levels(l.WeightGrid, l.Weight)
 	finish := l.sums().finish(in[0])
 	y := make([]int64, 0, l.O)
 	for o := range l.O {
@@ -154,9 +157,8 @@ func (l *Linear) interpret(n *Node, in []*Node, x [][]int64) []int64 {
 		if l.Bias != nil {
 			acc = l.Bias[o]
 		}
-		for i, q := range x[0] {
-			w := l.Weight[o*in[0].Out.C+i]
-			acc += level(in[0].Grid, q) * level(l.WeightGrid, int64(w))
+		for i, v := range xs {
+			acc += v * ws[o*len(xs)+i]
 		}
 		y = append(y, finish(acc, o))
 	}
