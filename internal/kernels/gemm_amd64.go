@@ -18,7 +18,7 @@ func gemmTile16(t *tile)
 func gemmTile16AVX2(t *tile)
 
 //go:noescape
-func gemmTail16AVX2(t *tile)
+func gemmTile8AVX2(t *tile)
 
 // gemmLevel says which variant runs. It is a number and not a function variable, so
 // that a GEMM on the stack of its caller stays there.
@@ -108,16 +108,19 @@ func (g *GEMM) runAVX512() {
 
 func (g *GEMM) runAVX2() {
 	t := g.tile()
+	t.pace = 4 * t.cs // for four steps at once, which prefetch two lines
+	if g.CS == 1 {
+		t.pace = 128
+	}
 	a := t.a
-	for j := 0; j < g.N; j += 16 {
+	for j := 0; j < g.N; {
 		if j > 0 {
 			t = t.column(g, j)
 		}
-		n := min(g.N-j, 16)
-		t.lanes = unsafe.Pointer(&lanes[16-n])
-		most := 6
-		if n < 16 {
-			most = 4
+		n, most := 16, 6
+		if g.N-j < 16 {
+			n, most = min(g.N-j, 8), 8
+			t.mask, t.lanes = uint64(n), unsafe.Pointer(&lanes[8-n])
 		}
 		c := t.c
 		for i := 0; i < g.M; i += t.m {
@@ -127,8 +130,9 @@ func (g *GEMM) runAVX2() {
 			if n == 16 {
 				gemmTile16AVX2(&t)
 			} else {
-				gemmTail16AVX2(&t)
+				gemmTile8AVX2(&t)
 			}
 		}
+		j += n
 	}
 }

@@ -77,9 +77,9 @@ rows32_1_k:
 	VBROADCASTSS (CX), Z2
 	VFMADD231PS  Z0, Z2, Z4
 	VFMADD231PS  Z1, Z2, Z5
-	PREFETCHT0   (R8)
 	ADDQ         SI, CX
 	ADDQ         DI, DX
+	PREFETCHT0   (R8)
 	ADDQ         136(AX), R8
 	DECQ         BX
 	JNE          rows32_1_k
@@ -154,9 +154,9 @@ rows32_2_k:
 	VBROADCASTSS (CX)(DX*1), Z3
 	VFMADD231PS  Z0, Z3, Z6
 	VFMADD231PS  Z1, Z3, Z7
-	PREFETCHT0   (R9)
 	ADDQ         DI, CX
 	ADDQ         R8, BX
+	PREFETCHT0   (R9)
 	ADDQ         136(AX), R9
 	DECQ         SI
 	JNE          rows32_2_k
@@ -248,9 +248,9 @@ rows32_3_k:
 	VBROADCASTSS (CX)(DX*2), Z2
 	VFMADD231PS  Z0, Z2, Z8
 	VFMADD231PS  Z1, Z2, Z9
-	PREFETCHT0   (R9)
 	ADDQ         DI, CX
 	ADDQ         R8, BX
+	PREFETCHT0   (R9)
 	ADDQ         136(AX), R9
 	DECQ         SI
 	JNE          rows32_3_k
@@ -360,9 +360,9 @@ rows32_4_k:
 	VBROADCASTSS (CX)(BX*1), Z3
 	VFMADD231PS  Z0, Z3, Z10
 	VFMADD231PS  Z1, Z3, Z11
-	PREFETCHT0   (R10)
 	ADDQ         R8, CX
 	ADDQ         R9, SI
+	PREFETCHT0   (R10)
 	ADDQ         136(AX), R10
 	DECQ         DI
 	JNE          rows32_4_k
@@ -489,9 +489,9 @@ rows32_5_k:
 	VBROADCASTSS (CX)(DX*4), Z2
 	VFMADD231PS  Z0, Z2, Z12
 	VFMADD231PS  Z1, Z2, Z13
-	PREFETCHT0   (R10)
 	ADDQ         R8, CX
 	ADDQ         R9, SI
+	PREFETCHT0   (R10)
 	ADDQ         136(AX), R10
 	DECQ         DI
 	JNE          rows32_5_k
@@ -636,9 +636,9 @@ rows32_6_k:
 	VBROADCASTSS (CX)(SI*1), Z3
 	VFMADD231PS  Z0, Z3, Z14
 	VFMADD231PS  Z1, Z3, Z15
-	PREFETCHT0   (R11)
 	ADDQ         R9, CX
 	ADDQ         R10, DI
+	PREFETCHT0   (R11)
 	ADDQ         136(AX), R11
 	DECQ         R8
 	JNE          rows32_6_k
@@ -800,9 +800,9 @@ rows32_7_k:
 	VBROADCASTSS (CX)(BX*2), Z2
 	VFMADD231PS  Z0, Z2, Z16
 	VFMADD231PS  Z1, Z2, Z17
-	PREFETCHT0   (R11)
 	ADDQ         R9, CX
 	ADDQ         R10, DI
+	PREFETCHT0   (R11)
 	ADDQ         136(AX), R11
 	DECQ         R8
 	JNE          rows32_7_k
@@ -982,9 +982,9 @@ rows32_8_k:
 	VBROADCASTSS (CX)(DI*1), Z3
 	VFMADD231PS  Z0, Z3, Z18
 	VFMADD231PS  Z1, Z3, Z19
-	PREFETCHT0   (R12)
 	ADDQ         R10, CX
 	ADDQ         R11, R8
+	PREFETCHT0   (R12)
 	ADDQ         136(AX), R12
 	DECQ         R9
 	JNE          rows32_8_k
@@ -1181,9 +1181,9 @@ rows32_9_k:
 	VBROADCASTSS (CX)(DX*8), Z2
 	VFMADD231PS  Z0, Z2, Z20
 	VFMADD231PS  Z1, Z2, Z21
-	PREFETCHT0   (R12)
 	ADDQ         R10, CX
 	ADDQ         R11, R8
+	PREFETCHT0   (R12)
 	ADDQ         136(AX), R12
 	DECQ         R9
 	JNE          rows32_9_k
@@ -1399,10 +1399,10 @@ rows32_10_k:
 	VBROADCASTSS (R8), Z3
 	VFMADD231PS  Z0, Z3, Z22
 	VFMADD231PS  Z1, Z3, Z23
-	PREFETCHT0   (R13)
 	ADDQ         R11, CX
 	ADDQ         R11, R8
 	ADDQ         R12, R9
+	PREFETCHT0   (R13)
 	ADDQ         136(AX), R13
 	DECQ         R10
 	JNE          rows32_10_k
@@ -1635,10 +1635,10 @@ rows32_11_k:
 	VBROADCASTSS (CX)(SI*2), Z2
 	VFMADD231PS  Z0, Z2, Z24
 	VFMADD231PS  Z1, Z2, Z25
-	PREFETCHT0   (R13)
 	ADDQ         R11, CX
 	ADDQ         R11, R8
 	ADDQ         R12, R9
+	PREFETCHT0   (R13)
 	ADDQ         136(AX), R13
 	DECQ         R10
 	JNE          rows32_11_k
@@ -1888,10 +1888,10 @@ rows32_12_k:
 	VBROADCASTSS (R8)(DX*2), Z3
 	VFMADD231PS  Z0, Z3, Z26
 	VFMADD231PS  Z1, Z3, Z27
-	PREFETCHT0   (R13)
 	ADDQ         R11, CX
 	ADDQ         R11, R8
 	ADDQ         R12, R9
+	PREFETCHT0   (R13)
 	ADDQ         136(AX), R13
 	DECQ         R10
 	JNE          rows32_12_k
@@ -2158,10 +2158,10 @@ rows32_13_k:
 	VBROADCASTSS (CX)(BX*4), Z2
 	VFMADD231PS  Z0, Z2, Z28
 	VFMADD231PS  Z1, Z2, Z29
-	PREFETCHT0   (R13)
 	ADDQ         R11, CX
 	ADDQ         R11, R8
 	ADDQ         R12, R9
+	PREFETCHT0   (R13)
 	ADDQ         136(AX), R13
 	DECQ         R10
 	JNE          rows32_13_k
@@ -2445,10 +2445,10 @@ rows32_14_k:
 	VBROADCASTSS (R8)(DX*4), Z3
 	VFMADD231PS  Z0, Z3, Z30
 	VFMADD231PS  Z1, Z3, Z31
-	PREFETCHT0   (R13)
 	ADDQ         R11, CX
 	ADDQ         R11, R8
 	ADDQ         R12, R9
+	PREFETCHT0   (R13)
 	ADDQ         136(AX), R13
 	DECQ         R10
 	JNE          rows32_14_k
@@ -2672,9 +2672,9 @@ rows16_1_segment:
 rows16_1_k:
 	VMOVUPS.Z        (DX), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
-	PREFETCHT0       (R8)
 	ADDQ             SI, CX
 	ADDQ             DI, DX
+	PREFETCHT0       (R8)
 	ADDQ             136(AX), R8
 	DECQ             BX
 	JNE              rows16_1_k
@@ -2736,9 +2736,9 @@ rows16_2_k:
 	VMOVUPS.Z        (BX), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
-	PREFETCHT0       (R9)
 	ADDQ             DI, CX
 	ADDQ             R8, BX
+	PREFETCHT0       (R9)
 	ADDQ             136(AX), R9
 	DECQ             SI
 	JNE              rows16_2_k
@@ -2809,9 +2809,9 @@ rows16_3_k:
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
-	PREFETCHT0       (R9)
 	ADDQ             DI, CX
 	ADDQ             R8, BX
+	PREFETCHT0       (R9)
 	ADDQ             136(AX), R9
 	DECQ             SI
 	JNE              rows16_3_k
@@ -2892,9 +2892,9 @@ rows16_4_k:
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
 	VFMADD231PS.BCST (CX)(BX*1), Z0, Z7
-	PREFETCHT0       (R10)
 	ADDQ             R8, CX
 	ADDQ             R9, SI
+	PREFETCHT0       (R10)
 	ADDQ             136(AX), R10
 	DECQ             DI
 	JNE              rows16_4_k
@@ -2984,9 +2984,9 @@ rows16_5_k:
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
 	VFMADD231PS.BCST (CX)(BX*1), Z0, Z7
 	VFMADD231PS.BCST (CX)(DX*4), Z0, Z8
-	PREFETCHT0       (R10)
 	ADDQ             R8, CX
 	ADDQ             R9, SI
+	PREFETCHT0       (R10)
 	ADDQ             136(AX), R10
 	DECQ             DI
 	JNE              rows16_5_k
@@ -3086,9 +3086,9 @@ rows16_6_k:
 	VFMADD231PS.BCST (CX)(BX*1), Z0, Z7
 	VFMADD231PS.BCST (CX)(DX*4), Z0, Z8
 	VFMADD231PS.BCST (CX)(SI*1), Z0, Z9
-	PREFETCHT0       (R11)
 	ADDQ             R9, CX
 	ADDQ             R10, DI
+	PREFETCHT0       (R11)
 	ADDQ             136(AX), R11
 	DECQ             R8
 	JNE              rows16_6_k
@@ -3197,9 +3197,9 @@ rows16_7_k:
 	VFMADD231PS.BCST (CX)(DX*4), Z0, Z8
 	VFMADD231PS.BCST (CX)(SI*1), Z0, Z9
 	VFMADD231PS.BCST (CX)(BX*2), Z0, Z10
-	PREFETCHT0       (R11)
 	ADDQ             R9, CX
 	ADDQ             R10, DI
+	PREFETCHT0       (R11)
 	ADDQ             136(AX), R11
 	DECQ             R8
 	JNE              rows16_7_k
@@ -3318,9 +3318,9 @@ rows16_8_k:
 	VFMADD231PS.BCST (CX)(SI*1), Z0, Z9
 	VFMADD231PS.BCST (CX)(BX*2), Z0, Z10
 	VFMADD231PS.BCST (CX)(DI*1), Z0, Z11
-	PREFETCHT0       (R12)
 	ADDQ             R10, CX
 	ADDQ             R11, R8
+	PREFETCHT0       (R12)
 	ADDQ             136(AX), R12
 	DECQ             R9
 	JNE              rows16_8_k
@@ -3448,9 +3448,9 @@ rows16_9_k:
 	VFMADD231PS.BCST (CX)(BX*2), Z0, Z10
 	VFMADD231PS.BCST (CX)(DI*1), Z0, Z11
 	VFMADD231PS.BCST (CX)(DX*8), Z0, Z12
-	PREFETCHT0       (R12)
 	ADDQ             R10, CX
 	ADDQ             R11, R8
+	PREFETCHT0       (R12)
 	ADDQ             136(AX), R12
 	DECQ             R9
 	JNE              rows16_9_k
@@ -3589,10 +3589,10 @@ rows16_10_k:
 	VFMADD231PS.BCST (CX)(DI*1), Z0, Z11
 	VFMADD231PS.BCST (CX)(DX*8), Z0, Z12
 	VFMADD231PS.BCST (R8), Z0, Z13
-	PREFETCHT0       (R13)
 	ADDQ             R11, CX
 	ADDQ             R11, R8
 	ADDQ             R12, R9
+	PREFETCHT0       (R13)
 	ADDQ             136(AX), R13
 	DECQ             R10
 	JNE              rows16_10_k
@@ -3740,10 +3740,10 @@ rows16_11_k:
 	VFMADD231PS.BCST (CX)(DX*8), Z0, Z12
 	VFMADD231PS.BCST (R8), Z0, Z13
 	VFMADD231PS.BCST (CX)(SI*2), Z0, Z14
-	PREFETCHT0       (R13)
 	ADDQ             R11, CX
 	ADDQ             R11, R8
 	ADDQ             R12, R9
+	PREFETCHT0       (R13)
 	ADDQ             136(AX), R13
 	DECQ             R10
 	JNE              rows16_11_k
@@ -3900,10 +3900,10 @@ rows16_12_k:
 	VFMADD231PS.BCST (R8), Z0, Z13
 	VFMADD231PS.BCST (CX)(SI*2), Z0, Z14
 	VFMADD231PS.BCST (R8)(DX*2), Z0, Z15
-	PREFETCHT0       (R13)
 	ADDQ             R11, CX
 	ADDQ             R11, R8
 	ADDQ             R12, R9
+	PREFETCHT0       (R13)
 	ADDQ             136(AX), R13
 	DECQ             R10
 	JNE              rows16_12_k
@@ -4069,10 +4069,10 @@ rows16_13_k:
 	VFMADD231PS.BCST (CX)(SI*2), Z0, Z14
 	VFMADD231PS.BCST (R8)(DX*2), Z0, Z15
 	VFMADD231PS.BCST (CX)(BX*4), Z0, Z16
-	PREFETCHT0       (R13)
 	ADDQ             R11, CX
 	ADDQ             R11, R8
 	ADDQ             R12, R9
+	PREFETCHT0       (R13)
 	ADDQ             136(AX), R13
 	DECQ             R10
 	JNE              rows16_13_k
@@ -4247,10 +4247,10 @@ rows16_14_k:
 	VFMADD231PS.BCST (R8)(DX*2), Z0, Z15
 	VFMADD231PS.BCST (CX)(BX*4), Z0, Z16
 	VFMADD231PS.BCST (R8)(DX*4), Z0, Z17
-	PREFETCHT0       (R13)
 	ADDQ             R11, CX
 	ADDQ             R11, R8
 	ADDQ             R12, R9
+	PREFETCHT0       (R13)
 	ADDQ             136(AX), R13
 	DECQ             R10
 	JNE              rows16_14_k
@@ -4381,24 +4381,63 @@ avx2_1_begin:
 	MOVQ 72(AX), CX
 	MOVQ 80(AX), SI
 	MOVQ 88(AX), DI
-	XORQ R9, R9
+	LEAQ (DI)(DI*2), R9
+	XORQ R10, R10
 
 avx2_1_segment:
-	CMPQ R9, 48(AX)
+	CMPQ R10, 48(AX)
 	JGE  avx2_1_store
 	MOVQ 32(AX), DX
-	MOVQ (DX)(R9*8), DX
+	MOVQ (DX)(R10*8), DX
 	SHLQ $0x02, DX
 	ADDQ (AX), DX
 	MOVQ DX, CX
 	ADDQ 128(AX), DX
 	MOVQ DX, R8
 	MOVQ 40(AX), DX
-	MOVQ (DX)(R9*8), DX
+	MOVQ (DX)(R10*8), DX
 	SHLQ $0x02, DX
 	ADDQ 8(AX), DX
-	INCQ R9
+	INCQ R10
 	MOVQ 56(AX), BX
+	SUBQ $0x04, BX
+	JL   avx2_1_rest
+
+avx2_1_several:
+	VMOVUPS      (DX), Y0
+	VMOVUPS      32(DX), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VFMADD231PS  Y1, Y2, Y5
+	ADDQ         SI, CX
+	VMOVUPS      (DX)(DI*1), Y0
+	VMOVUPS      32(DX)(DI*1), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VFMADD231PS  Y1, Y2, Y5
+	ADDQ         SI, CX
+	VMOVUPS      (DX)(DI*2), Y0
+	VMOVUPS      32(DX)(DI*2), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VFMADD231PS  Y1, Y2, Y5
+	ADDQ         SI, CX
+	VMOVUPS      (DX)(R9*1), Y0
+	VMOVUPS      32(DX)(R9*1), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VFMADD231PS  Y1, Y2, Y5
+	ADDQ         SI, CX
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	LEAQ         (DX)(DI*4), DX
+	ADDQ         136(AX), R8
+	SUBQ         $0x04, BX
+	JGE          avx2_1_several
+
+avx2_1_rest:
+	ADDQ $0x04, BX
+	JEQ  avx2_1_segment
 
 avx2_1_k:
 	VMOVUPS      (DX), Y0
@@ -4406,10 +4445,8 @@ avx2_1_k:
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VFMADD231PS  Y1, Y2, Y5
-	PREFETCHT0   (R8)
 	ADDQ         SI, CX
 	ADDQ         DI, DX
-	ADDQ         136(AX), R8
 	DECQ         BX
 	JNE          avx2_1_k
 	JMP          avx2_1_segment
@@ -4419,11 +4456,9 @@ avx2_1_store:
 	MOVQ    96(AX), DX
 	CMPQ    120(AX), $0x00
 	JEQ     avx2_1_assign
-	VMOVUPS (CX), Y0
-	VADDPS  Y0, Y4, Y4
+	VADDPS  (CX), Y4, Y4
 	VMOVUPS Y4, (CX)
-	VMOVUPS 32(CX), Y0
-	VADDPS  Y0, Y5, Y5
+	VADDPS  32(CX), Y5, Y5
 	VMOVUPS Y5, 32(CX)
 	VZEROUPPER
 	RET
@@ -4454,24 +4489,75 @@ avx2_2_begin:
 	MOVQ 72(AX), DX
 	MOVQ 80(AX), DI
 	MOVQ 88(AX), R8
-	XORQ R10, R10
+	LEAQ (R8)(R8*2), R10
+	XORQ R11, R11
 
 avx2_2_segment:
-	CMPQ R10, 48(AX)
+	CMPQ R11, 48(AX)
 	JGE  avx2_2_store
 	MOVQ 32(AX), BX
-	MOVQ (BX)(R10*8), BX
+	MOVQ (BX)(R11*8), BX
 	SHLQ $0x02, BX
 	ADDQ (AX), BX
 	MOVQ BX, CX
 	ADDQ 128(AX), BX
 	MOVQ BX, R9
 	MOVQ 40(AX), BX
-	MOVQ (BX)(R10*8), BX
+	MOVQ (BX)(R11*8), BX
 	SHLQ $0x02, BX
 	ADDQ 8(AX), BX
-	INCQ R10
+	INCQ R11
 	MOVQ 56(AX), SI
+	SUBQ $0x04, SI
+	JL   avx2_2_rest
+
+avx2_2_several:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VFMADD231PS  Y1, Y2, Y5
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y6
+	VFMADD231PS  Y1, Y3, Y7
+	ADDQ         DI, CX
+	VMOVUPS      (BX)(R8*1), Y0
+	VMOVUPS      32(BX)(R8*1), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VFMADD231PS  Y1, Y2, Y5
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y6
+	VFMADD231PS  Y1, Y3, Y7
+	ADDQ         DI, CX
+	VMOVUPS      (BX)(R8*2), Y0
+	VMOVUPS      32(BX)(R8*2), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VFMADD231PS  Y1, Y2, Y5
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y6
+	VFMADD231PS  Y1, Y3, Y7
+	ADDQ         DI, CX
+	VMOVUPS      (BX)(R10*1), Y0
+	VMOVUPS      32(BX)(R10*1), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VFMADD231PS  Y1, Y2, Y5
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y6
+	VFMADD231PS  Y1, Y3, Y7
+	ADDQ         DI, CX
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	LEAQ         (BX)(R8*4), BX
+	ADDQ         136(AX), R9
+	SUBQ         $0x04, SI
+	JGE          avx2_2_several
+
+avx2_2_rest:
+	ADDQ $0x04, SI
+	JEQ  avx2_2_segment
 
 avx2_2_k:
 	VMOVUPS      (BX), Y0
@@ -4482,10 +4568,8 @@ avx2_2_k:
 	VBROADCASTSS (CX)(DX*1), Y3
 	VFMADD231PS  Y0, Y3, Y6
 	VFMADD231PS  Y1, Y3, Y7
-	PREFETCHT0   (R9)
 	ADDQ         DI, CX
 	ADDQ         R8, BX
-	ADDQ         136(AX), R9
 	DECQ         SI
 	JNE          avx2_2_k
 	JMP          avx2_2_segment
@@ -4495,18 +4579,14 @@ avx2_2_store:
 	MOVQ    96(AX), DX
 	CMPQ    120(AX), $0x00
 	JEQ     avx2_2_assign
-	VMOVUPS (CX), Y0
-	VADDPS  Y0, Y4, Y4
+	VADDPS  (CX), Y4, Y4
 	VMOVUPS Y4, (CX)
-	VMOVUPS 32(CX), Y0
-	VADDPS  Y0, Y5, Y5
+	VADDPS  32(CX), Y5, Y5
 	VMOVUPS Y5, 32(CX)
 	ADDQ    DX, CX
-	VMOVUPS (CX), Y0
-	VADDPS  Y0, Y6, Y6
+	VADDPS  (CX), Y6, Y6
 	VMOVUPS Y6, (CX)
-	VMOVUPS 32(CX), Y0
-	VADDPS  Y0, Y7, Y7
+	VADDPS  32(CX), Y7, Y7
 	VMOVUPS Y7, 32(CX)
 	VZEROUPPER
 	RET
@@ -4544,24 +4624,87 @@ avx2_3_begin:
 	MOVQ 72(AX), DX
 	MOVQ 80(AX), DI
 	MOVQ 88(AX), R8
-	XORQ R10, R10
+	LEAQ (R8)(R8*2), R10
+	XORQ R11, R11
 
 avx2_3_segment:
-	CMPQ R10, 48(AX)
+	CMPQ R11, 48(AX)
 	JGE  avx2_3_store
 	MOVQ 32(AX), BX
-	MOVQ (BX)(R10*8), BX
+	MOVQ (BX)(R11*8), BX
 	SHLQ $0x02, BX
 	ADDQ (AX), BX
 	MOVQ BX, CX
 	ADDQ 128(AX), BX
 	MOVQ BX, R9
 	MOVQ 40(AX), BX
-	MOVQ (BX)(R10*8), BX
+	MOVQ (BX)(R11*8), BX
 	SHLQ $0x02, BX
 	ADDQ 8(AX), BX
-	INCQ R10
+	INCQ R11
 	MOVQ 56(AX), SI
+	SUBQ $0x04, SI
+	JL   avx2_3_rest
+
+avx2_3_several:
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VFMADD231PS  Y1, Y2, Y5
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y6
+	VFMADD231PS  Y1, Y3, Y7
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VFMADD231PS  Y1, Y2, Y9
+	ADDQ         DI, CX
+	VMOVUPS      (BX)(R8*1), Y0
+	VMOVUPS      32(BX)(R8*1), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VFMADD231PS  Y1, Y2, Y5
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y6
+	VFMADD231PS  Y1, Y3, Y7
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VFMADD231PS  Y1, Y2, Y9
+	ADDQ         DI, CX
+	VMOVUPS      (BX)(R8*2), Y0
+	VMOVUPS      32(BX)(R8*2), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VFMADD231PS  Y1, Y2, Y5
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y6
+	VFMADD231PS  Y1, Y3, Y7
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VFMADD231PS  Y1, Y2, Y9
+	ADDQ         DI, CX
+	VMOVUPS      (BX)(R10*1), Y0
+	VMOVUPS      32(BX)(R10*1), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VFMADD231PS  Y1, Y2, Y5
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y6
+	VFMADD231PS  Y1, Y3, Y7
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VFMADD231PS  Y1, Y2, Y9
+	ADDQ         DI, CX
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	LEAQ         (BX)(R8*4), BX
+	ADDQ         136(AX), R9
+	SUBQ         $0x04, SI
+	JGE          avx2_3_several
+
+avx2_3_rest:
+	ADDQ $0x04, SI
+	JEQ  avx2_3_segment
 
 avx2_3_k:
 	VMOVUPS      (BX), Y0
@@ -4575,10 +4718,8 @@ avx2_3_k:
 	VBROADCASTSS (CX)(DX*2), Y2
 	VFMADD231PS  Y0, Y2, Y8
 	VFMADD231PS  Y1, Y2, Y9
-	PREFETCHT0   (R9)
 	ADDQ         DI, CX
 	ADDQ         R8, BX
-	ADDQ         136(AX), R9
 	DECQ         SI
 	JNE          avx2_3_k
 	JMP          avx2_3_segment
@@ -4588,25 +4729,19 @@ avx2_3_store:
 	MOVQ    96(AX), DX
 	CMPQ    120(AX), $0x00
 	JEQ     avx2_3_assign
-	VMOVUPS (CX), Y0
-	VADDPS  Y0, Y4, Y4
+	VADDPS  (CX), Y4, Y4
 	VMOVUPS Y4, (CX)
-	VMOVUPS 32(CX), Y0
-	VADDPS  Y0, Y5, Y5
+	VADDPS  32(CX), Y5, Y5
 	VMOVUPS Y5, 32(CX)
 	ADDQ    DX, CX
-	VMOVUPS (CX), Y0
-	VADDPS  Y0, Y6, Y6
+	VADDPS  (CX), Y6, Y6
 	VMOVUPS Y6, (CX)
-	VMOVUPS 32(CX), Y0
-	VADDPS  Y0, Y7, Y7
+	VADDPS  32(CX), Y7, Y7
 	VMOVUPS Y7, 32(CX)
 	ADDQ    DX, CX
-	VMOVUPS (CX), Y0
-	VADDPS  Y0, Y8, Y8
+	VADDPS  (CX), Y8, Y8
 	VMOVUPS Y8, (CX)
-	VMOVUPS 32(CX), Y0
-	VADDPS  Y0, Y9, Y9
+	VADDPS  32(CX), Y9, Y9
 	VMOVUPS Y9, 32(CX)
 	VZEROUPPER
 	RET
@@ -4652,24 +4787,99 @@ avx2_4_begin:
 	LEAQ (DX)(DX*2), BX
 	MOVQ 80(AX), R8
 	MOVQ 88(AX), R9
-	XORQ R11, R11
+	LEAQ (R9)(R9*2), R11
+	XORQ R12, R12
 
 avx2_4_segment:
-	CMPQ R11, 48(AX)
+	CMPQ R12, 48(AX)
 	JGE  avx2_4_store
 	MOVQ 32(AX), SI
-	MOVQ (SI)(R11*8), SI
+	MOVQ (SI)(R12*8), SI
 	SHLQ $0x02, SI
 	ADDQ (AX), SI
 	MOVQ SI, CX
 	ADDQ 128(AX), SI
 	MOVQ SI, R10
 	MOVQ 40(AX), SI
-	MOVQ (SI)(R11*8), SI
+	MOVQ (SI)(R12*8), SI
 	SHLQ $0x02, SI
 	ADDQ 8(AX), SI
-	INCQ R11
+	INCQ R12
 	MOVQ 56(AX), DI
+	SUBQ $0x04, DI
+	JL   avx2_4_rest
+
+avx2_4_several:
+	VMOVUPS      (SI), Y0
+	VMOVUPS      32(SI), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VFMADD231PS  Y1, Y2, Y5
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y6
+	VFMADD231PS  Y1, Y3, Y7
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VFMADD231PS  Y1, Y2, Y9
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y10
+	VFMADD231PS  Y1, Y3, Y11
+	ADDQ         R8, CX
+	VMOVUPS      (SI)(R9*1), Y0
+	VMOVUPS      32(SI)(R9*1), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VFMADD231PS  Y1, Y2, Y5
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y6
+	VFMADD231PS  Y1, Y3, Y7
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VFMADD231PS  Y1, Y2, Y9
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y10
+	VFMADD231PS  Y1, Y3, Y11
+	ADDQ         R8, CX
+	VMOVUPS      (SI)(R9*2), Y0
+	VMOVUPS      32(SI)(R9*2), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VFMADD231PS  Y1, Y2, Y5
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y6
+	VFMADD231PS  Y1, Y3, Y7
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VFMADD231PS  Y1, Y2, Y9
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y10
+	VFMADD231PS  Y1, Y3, Y11
+	ADDQ         R8, CX
+	VMOVUPS      (SI)(R11*1), Y0
+	VMOVUPS      32(SI)(R11*1), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VFMADD231PS  Y1, Y2, Y5
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y6
+	VFMADD231PS  Y1, Y3, Y7
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VFMADD231PS  Y1, Y2, Y9
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y10
+	VFMADD231PS  Y1, Y3, Y11
+	ADDQ         R8, CX
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	LEAQ         (SI)(R9*4), SI
+	ADDQ         136(AX), R10
+	SUBQ         $0x04, DI
+	JGE          avx2_4_several
+
+avx2_4_rest:
+	ADDQ $0x04, DI
+	JEQ  avx2_4_segment
 
 avx2_4_k:
 	VMOVUPS      (SI), Y0
@@ -4686,10 +4896,8 @@ avx2_4_k:
 	VBROADCASTSS (CX)(BX*1), Y3
 	VFMADD231PS  Y0, Y3, Y10
 	VFMADD231PS  Y1, Y3, Y11
-	PREFETCHT0   (R10)
 	ADDQ         R8, CX
 	ADDQ         R9, SI
-	ADDQ         136(AX), R10
 	DECQ         DI
 	JNE          avx2_4_k
 	JMP          avx2_4_segment
@@ -4699,32 +4907,24 @@ avx2_4_store:
 	MOVQ    96(AX), DX
 	CMPQ    120(AX), $0x00
 	JEQ     avx2_4_assign
-	VMOVUPS (CX), Y0
-	VADDPS  Y0, Y4, Y4
+	VADDPS  (CX), Y4, Y4
 	VMOVUPS Y4, (CX)
-	VMOVUPS 32(CX), Y0
-	VADDPS  Y0, Y5, Y5
+	VADDPS  32(CX), Y5, Y5
 	VMOVUPS Y5, 32(CX)
 	ADDQ    DX, CX
-	VMOVUPS (CX), Y0
-	VADDPS  Y0, Y6, Y6
+	VADDPS  (CX), Y6, Y6
 	VMOVUPS Y6, (CX)
-	VMOVUPS 32(CX), Y0
-	VADDPS  Y0, Y7, Y7
+	VADDPS  32(CX), Y7, Y7
 	VMOVUPS Y7, 32(CX)
 	ADDQ    DX, CX
-	VMOVUPS (CX), Y0
-	VADDPS  Y0, Y8, Y8
+	VADDPS  (CX), Y8, Y8
 	VMOVUPS Y8, (CX)
-	VMOVUPS 32(CX), Y0
-	VADDPS  Y0, Y9, Y9
+	VADDPS  32(CX), Y9, Y9
 	VMOVUPS Y9, 32(CX)
 	ADDQ    DX, CX
-	VMOVUPS (CX), Y0
-	VADDPS  Y0, Y10, Y10
+	VADDPS  (CX), Y10, Y10
 	VMOVUPS Y10, (CX)
-	VMOVUPS 32(CX), Y0
-	VADDPS  Y0, Y11, Y11
+	VADDPS  32(CX), Y11, Y11
 	VMOVUPS Y11, 32(CX)
 	VZEROUPPER
 	RET
@@ -4777,24 +4977,111 @@ avx2_5_begin:
 	LEAQ (DX)(DX*2), BX
 	MOVQ 80(AX), R8
 	MOVQ 88(AX), R9
-	XORQ R11, R11
+	LEAQ (R9)(R9*2), R11
+	XORQ R12, R12
 
 avx2_5_segment:
-	CMPQ R11, 48(AX)
+	CMPQ R12, 48(AX)
 	JGE  avx2_5_store
 	MOVQ 32(AX), SI
-	MOVQ (SI)(R11*8), SI
+	MOVQ (SI)(R12*8), SI
 	SHLQ $0x02, SI
 	ADDQ (AX), SI
 	MOVQ SI, CX
 	ADDQ 128(AX), SI
 	MOVQ SI, R10
 	MOVQ 40(AX), SI
-	MOVQ (SI)(R11*8), SI
+	MOVQ (SI)(R12*8), SI
 	SHLQ $0x02, SI
 	ADDQ 8(AX), SI
-	INCQ R11
+	INCQ R12
 	MOVQ 56(AX), DI
+	SUBQ $0x04, DI
+	JL   avx2_5_rest
+
+avx2_5_several:
+	VMOVUPS      (SI), Y0
+	VMOVUPS      32(SI), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VFMADD231PS  Y1, Y2, Y5
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y6
+	VFMADD231PS  Y1, Y3, Y7
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VFMADD231PS  Y1, Y2, Y9
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y10
+	VFMADD231PS  Y1, Y3, Y11
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y12
+	VFMADD231PS  Y1, Y2, Y13
+	ADDQ         R8, CX
+	VMOVUPS      (SI)(R9*1), Y0
+	VMOVUPS      32(SI)(R9*1), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VFMADD231PS  Y1, Y2, Y5
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y6
+	VFMADD231PS  Y1, Y3, Y7
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VFMADD231PS  Y1, Y2, Y9
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y10
+	VFMADD231PS  Y1, Y3, Y11
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y12
+	VFMADD231PS  Y1, Y2, Y13
+	ADDQ         R8, CX
+	VMOVUPS      (SI)(R9*2), Y0
+	VMOVUPS      32(SI)(R9*2), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VFMADD231PS  Y1, Y2, Y5
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y6
+	VFMADD231PS  Y1, Y3, Y7
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VFMADD231PS  Y1, Y2, Y9
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y10
+	VFMADD231PS  Y1, Y3, Y11
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y12
+	VFMADD231PS  Y1, Y2, Y13
+	ADDQ         R8, CX
+	VMOVUPS      (SI)(R11*1), Y0
+	VMOVUPS      32(SI)(R11*1), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VFMADD231PS  Y1, Y2, Y5
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y6
+	VFMADD231PS  Y1, Y3, Y7
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VFMADD231PS  Y1, Y2, Y9
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y10
+	VFMADD231PS  Y1, Y3, Y11
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y12
+	VFMADD231PS  Y1, Y2, Y13
+	ADDQ         R8, CX
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	LEAQ         (SI)(R9*4), SI
+	ADDQ         136(AX), R10
+	SUBQ         $0x04, DI
+	JGE          avx2_5_several
+
+avx2_5_rest:
+	ADDQ $0x04, DI
+	JEQ  avx2_5_segment
 
 avx2_5_k:
 	VMOVUPS      (SI), Y0
@@ -4814,10 +5101,8 @@ avx2_5_k:
 	VBROADCASTSS (CX)(DX*4), Y2
 	VFMADD231PS  Y0, Y2, Y12
 	VFMADD231PS  Y1, Y2, Y13
-	PREFETCHT0   (R10)
 	ADDQ         R8, CX
 	ADDQ         R9, SI
-	ADDQ         136(AX), R10
 	DECQ         DI
 	JNE          avx2_5_k
 	JMP          avx2_5_segment
@@ -4827,39 +5112,29 @@ avx2_5_store:
 	MOVQ    96(AX), DX
 	CMPQ    120(AX), $0x00
 	JEQ     avx2_5_assign
-	VMOVUPS (CX), Y0
-	VADDPS  Y0, Y4, Y4
+	VADDPS  (CX), Y4, Y4
 	VMOVUPS Y4, (CX)
-	VMOVUPS 32(CX), Y0
-	VADDPS  Y0, Y5, Y5
+	VADDPS  32(CX), Y5, Y5
 	VMOVUPS Y5, 32(CX)
 	ADDQ    DX, CX
-	VMOVUPS (CX), Y0
-	VADDPS  Y0, Y6, Y6
+	VADDPS  (CX), Y6, Y6
 	VMOVUPS Y6, (CX)
-	VMOVUPS 32(CX), Y0
-	VADDPS  Y0, Y7, Y7
+	VADDPS  32(CX), Y7, Y7
 	VMOVUPS Y7, 32(CX)
 	ADDQ    DX, CX
-	VMOVUPS (CX), Y0
-	VADDPS  Y0, Y8, Y8
+	VADDPS  (CX), Y8, Y8
 	VMOVUPS Y8, (CX)
-	VMOVUPS 32(CX), Y0
-	VADDPS  Y0, Y9, Y9
+	VADDPS  32(CX), Y9, Y9
 	VMOVUPS Y9, 32(CX)
 	ADDQ    DX, CX
-	VMOVUPS (CX), Y0
-	VADDPS  Y0, Y10, Y10
+	VADDPS  (CX), Y10, Y10
 	VMOVUPS Y10, (CX)
-	VMOVUPS 32(CX), Y0
-	VADDPS  Y0, Y11, Y11
+	VADDPS  32(CX), Y11, Y11
 	VMOVUPS Y11, 32(CX)
 	ADDQ    DX, CX
-	VMOVUPS (CX), Y0
-	VADDPS  Y0, Y12, Y12
+	VADDPS  (CX), Y12, Y12
 	VMOVUPS Y12, (CX)
-	VMOVUPS 32(CX), Y0
-	VADDPS  Y0, Y13, Y13
+	VADDPS  32(CX), Y13, Y13
 	VMOVUPS Y13, 32(CX)
 	VZEROUPPER
 	RET
@@ -4920,24 +5195,123 @@ avx2_6_begin:
 	LEAQ (BX)(DX*2), SI
 	MOVQ 80(AX), R9
 	MOVQ 88(AX), R10
-	XORQ R12, R12
+	LEAQ (R10)(R10*2), R12
+	XORQ R13, R13
 
 avx2_6_segment:
-	CMPQ R12, 48(AX)
+	CMPQ R13, 48(AX)
 	JGE  avx2_6_store
 	MOVQ 32(AX), DI
-	MOVQ (DI)(R12*8), DI
+	MOVQ (DI)(R13*8), DI
 	SHLQ $0x02, DI
 	ADDQ (AX), DI
 	MOVQ DI, CX
 	ADDQ 128(AX), DI
 	MOVQ DI, R11
 	MOVQ 40(AX), DI
-	MOVQ (DI)(R12*8), DI
+	MOVQ (DI)(R13*8), DI
 	SHLQ $0x02, DI
 	ADDQ 8(AX), DI
-	INCQ R12
+	INCQ R13
 	MOVQ 56(AX), R8
+	SUBQ $0x04, R8
+	JL   avx2_6_rest
+
+avx2_6_several:
+	VMOVUPS      (DI), Y0
+	VMOVUPS      32(DI), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VFMADD231PS  Y1, Y2, Y5
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y6
+	VFMADD231PS  Y1, Y3, Y7
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VFMADD231PS  Y1, Y2, Y9
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y10
+	VFMADD231PS  Y1, Y3, Y11
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y12
+	VFMADD231PS  Y1, Y2, Y13
+	VBROADCASTSS (CX)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VFMADD231PS  Y1, Y3, Y15
+	ADDQ         R9, CX
+	VMOVUPS      (DI)(R10*1), Y0
+	VMOVUPS      32(DI)(R10*1), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VFMADD231PS  Y1, Y2, Y5
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y6
+	VFMADD231PS  Y1, Y3, Y7
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VFMADD231PS  Y1, Y2, Y9
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y10
+	VFMADD231PS  Y1, Y3, Y11
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y12
+	VFMADD231PS  Y1, Y2, Y13
+	VBROADCASTSS (CX)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VFMADD231PS  Y1, Y3, Y15
+	ADDQ         R9, CX
+	VMOVUPS      (DI)(R10*2), Y0
+	VMOVUPS      32(DI)(R10*2), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VFMADD231PS  Y1, Y2, Y5
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y6
+	VFMADD231PS  Y1, Y3, Y7
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VFMADD231PS  Y1, Y2, Y9
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y10
+	VFMADD231PS  Y1, Y3, Y11
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y12
+	VFMADD231PS  Y1, Y2, Y13
+	VBROADCASTSS (CX)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VFMADD231PS  Y1, Y3, Y15
+	ADDQ         R9, CX
+	VMOVUPS      (DI)(R12*1), Y0
+	VMOVUPS      32(DI)(R12*1), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VFMADD231PS  Y1, Y2, Y5
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y6
+	VFMADD231PS  Y1, Y3, Y7
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VFMADD231PS  Y1, Y2, Y9
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y10
+	VFMADD231PS  Y1, Y3, Y11
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y12
+	VFMADD231PS  Y1, Y2, Y13
+	VBROADCASTSS (CX)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y14
+	VFMADD231PS  Y1, Y3, Y15
+	ADDQ         R9, CX
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	LEAQ         (DI)(R10*4), DI
+	ADDQ         136(AX), R11
+	SUBQ         $0x04, R8
+	JGE          avx2_6_several
+
+avx2_6_rest:
+	ADDQ $0x04, R8
+	JEQ  avx2_6_segment
 
 avx2_6_k:
 	VMOVUPS      (DI), Y0
@@ -4960,10 +5334,8 @@ avx2_6_k:
 	VBROADCASTSS (CX)(SI*1), Y3
 	VFMADD231PS  Y0, Y3, Y14
 	VFMADD231PS  Y1, Y3, Y15
-	PREFETCHT0   (R11)
 	ADDQ         R9, CX
 	ADDQ         R10, DI
-	ADDQ         136(AX), R11
 	DECQ         R8
 	JNE          avx2_6_k
 	JMP          avx2_6_segment
@@ -4973,46 +5345,34 @@ avx2_6_store:
 	MOVQ    96(AX), DX
 	CMPQ    120(AX), $0x00
 	JEQ     avx2_6_assign
-	VMOVUPS (CX), Y0
-	VADDPS  Y0, Y4, Y4
+	VADDPS  (CX), Y4, Y4
 	VMOVUPS Y4, (CX)
-	VMOVUPS 32(CX), Y0
-	VADDPS  Y0, Y5, Y5
+	VADDPS  32(CX), Y5, Y5
 	VMOVUPS Y5, 32(CX)
 	ADDQ    DX, CX
-	VMOVUPS (CX), Y0
-	VADDPS  Y0, Y6, Y6
+	VADDPS  (CX), Y6, Y6
 	VMOVUPS Y6, (CX)
-	VMOVUPS 32(CX), Y0
-	VADDPS  Y0, Y7, Y7
+	VADDPS  32(CX), Y7, Y7
 	VMOVUPS Y7, 32(CX)
 	ADDQ    DX, CX
-	VMOVUPS (CX), Y0
-	VADDPS  Y0, Y8, Y8
+	VADDPS  (CX), Y8, Y8
 	VMOVUPS Y8, (CX)
-	VMOVUPS 32(CX), Y0
-	VADDPS  Y0, Y9, Y9
+	VADDPS  32(CX), Y9, Y9
 	VMOVUPS Y9, 32(CX)
 	ADDQ    DX, CX
-	VMOVUPS (CX), Y0
-	VADDPS  Y0, Y10, Y10
+	VADDPS  (CX), Y10, Y10
 	VMOVUPS Y10, (CX)
-	VMOVUPS 32(CX), Y0
-	VADDPS  Y0, Y11, Y11
+	VADDPS  32(CX), Y11, Y11
 	VMOVUPS Y11, 32(CX)
 	ADDQ    DX, CX
-	VMOVUPS (CX), Y0
-	VADDPS  Y0, Y12, Y12
+	VADDPS  (CX), Y12, Y12
 	VMOVUPS Y12, (CX)
-	VMOVUPS 32(CX), Y0
-	VADDPS  Y0, Y13, Y13
+	VADDPS  32(CX), Y13, Y13
 	VMOVUPS Y13, 32(CX)
 	ADDQ    DX, CX
-	VMOVUPS (CX), Y0
-	VADDPS  Y0, Y14, Y14
+	VADDPS  (CX), Y14, Y14
 	VMOVUPS Y14, (CX)
-	VMOVUPS 32(CX), Y0
-	VADDPS  Y0, Y15, Y15
+	VADDPS  32(CX), Y15, Y15
 	VMOVUPS Y15, 32(CX)
 	VZEROUPPER
 	RET
@@ -5038,291 +5398,1738 @@ avx2_6_assign:
 	VZEROUPPER
 	RET
 
-// func gemmTail16AVX2(t *tile)
+// func gemmTile8AVX2(t *tile)
 // Requires: AVX, FMA3, MMX+
-TEXT ·gemmTail16AVX2(SB), NOSPLIT, $0-8
-	// A tile of up to 4 rows and 1 to 15 columns, which lanes masks. Y4 to Y11 are the accumulators, Y0 and Y1 a row of B, Y2 broadcast elements of A, Y12 and Y13 the masks.
+TEXT ·gemmTile8AVX2(SB), NOSPLIT, $0-8
+	// A tile of up to 8 rows and 1 to 8 columns, which lanes masks and mask counts. Y4 to Y11 are the accumulators, Y0 is a row of B, Y2 and Y3 broadcast elements of A, Y12 is the mask.
 	MOVQ    t+0(FP), AX
 	MOVQ    64(AX), CX
+	CMPQ    CX, $0x08
+	JEQ     narrow_8
+	CMPQ    CX, $0x07
+	JEQ     narrow_7
+	CMPQ    CX, $0x06
+	JEQ     narrow_6
+	CMPQ    CX, $0x05
+	JEQ     narrow_5
 	CMPQ    CX, $0x04
-	JEQ     tail_4
+	JEQ     narrow_4
 	CMPQ    CX, $0x03
-	JEQ     tail_3
+	JEQ     narrow_3
 	CMPQ    CX, $0x02
-	JEQ     tail_2
+	JEQ     narrow_2
 	MOVQ    112(AX), CX
 	VMOVUPS (CX), Y12
-	VMOVUPS 32(CX), Y13
 	MOVQ    24(AX), CX
 	TESTQ   CX, CX
-	JNE     tail_1_init
+	JNE     narrow_1_init
 	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	JMP     tail_1_begin
+	JMP     narrow_1_begin
 
-tail_1_init:
+narrow_1_init:
 	VMASKMOVPS (CX), Y12, Y4
-	VMASKMOVPS 32(CX), Y13, Y5
 
-tail_1_begin:
+narrow_1_begin:
 	MOVQ 72(AX), CX
 	MOVQ 80(AX), SI
 	MOVQ 88(AX), DI
-	XORQ R9, R9
+	LEAQ (DI)(DI*2), R9
+	XORQ R10, R10
 
-tail_1_segment:
-	CMPQ R9, 48(AX)
-	JGE  tail_1_store
+narrow_1_segment:
+	CMPQ R10, 48(AX)
+	JGE  narrow_1_store
 	MOVQ 32(AX), DX
-	MOVQ (DX)(R9*8), DX
+	MOVQ (DX)(R10*8), DX
 	SHLQ $0x02, DX
 	ADDQ (AX), DX
 	MOVQ DX, CX
 	ADDQ 128(AX), DX
 	MOVQ DX, R8
 	MOVQ 40(AX), DX
-	MOVQ (DX)(R9*8), DX
+	MOVQ (DX)(R10*8), DX
 	SHLQ $0x02, DX
 	ADDQ 8(AX), DX
-	INCQ R9
+	INCQ R10
 	MOVQ 56(AX), BX
+	SUBQ $0x04, BX
+	JL   narrow_1_rest
 
-tail_1_k:
+narrow_1_several:
 	VMASKMOVPS   (DX), Y12, Y0
-	VMASKMOVPS   32(DX), Y13, Y1
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
-	VFMADD231PS  Y1, Y2, Y5
+	ADDQ         SI, CX
+	VMASKMOVPS   (DX)(DI*1), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	ADDQ         SI, CX
+	VMASKMOVPS   (DX)(DI*2), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	ADDQ         SI, CX
+	VMASKMOVPS   (DX)(R9*1), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	ADDQ         SI, CX
 	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	LEAQ         (DX)(DI*4), DX
+	ADDQ         136(AX), R8
+	SUBQ         $0x04, BX
+	JGE          narrow_1_several
+
+narrow_1_rest:
+	ADDQ $0x04, BX
+	JEQ  narrow_1_segment
+
+narrow_1_k:
+	VMASKMOVPS   (DX), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
 	ADDQ         SI, CX
 	ADDQ         DI, DX
-	ADDQ         136(AX), R8
 	DECQ         BX
-	JNE          tail_1_k
-	JMP          tail_1_segment
+	JNE          narrow_1_k
+	JMP          narrow_1_segment
 
-tail_1_store:
+narrow_1_store:
 	MOVQ       16(AX), CX
 	MOVQ       96(AX), DX
+	MOVQ       104(AX), BX
 	CMPQ       120(AX), $0x00
-	JEQ        tail_1_assign
-	VMASKMOVPS (CX), Y12, Y0
+	JEQ        narrow_1_assign
+	MOVQ       CX, AX
+	VMASKMOVPS (AX), Y12, Y0
 	VADDPS     Y0, Y4, Y4
-	VMASKMOVPS Y4, Y12, (CX)
-	VMASKMOVPS 32(CX), Y13, Y0
-	VADDPS     Y0, Y5, Y5
-	VMASKMOVPS Y5, Y13, 32(CX)
+	ADDQ       DX, AX
+
+narrow_1_assign:
+	CMPQ    BX, $0x08
+	JNE     narrow_1_four0
+	VMOVUPS Y4, (CX)
+	JMP     narrow_1_stored0
+
+narrow_1_four0:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_1_two0
+	VMOVUPS      X4, (AX)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $0x10, AX
+
+narrow_1_two0:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_1_one0
+	VMOVLPS  X4, (AX)
+	VMOVHLPS X4, X4, X4
+	ADDQ     $0x08, AX
+
+narrow_1_one0:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_1_stored0
+	VMOVSS X4, (AX)
+
+narrow_1_stored0:
 	VZEROUPPER
 	RET
 
-tail_1_assign:
-	VMASKMOVPS Y4, Y12, (CX)
-	VMASKMOVPS Y5, Y13, 32(CX)
-	VZEROUPPER
-	RET
-
-tail_2:
+narrow_2:
 	MOVQ    112(AX), CX
 	VMOVUPS (CX), Y12
-	VMOVUPS 32(CX), Y13
 	MOVQ    24(AX), CX
 	TESTQ   CX, CX
-	JNE     tail_2_init
+	JNE     narrow_2_init
 	VXORPS  Y4, Y4, Y4
 	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	JMP     tail_2_begin
+	JMP     narrow_2_begin
 
-tail_2_init:
+narrow_2_init:
 	VMASKMOVPS (CX), Y12, Y4
-	VMOVAPS    Y4, Y6
-	VMASKMOVPS 32(CX), Y13, Y5
-	VMOVAPS    Y5, Y7
+	VMOVAPS    Y4, Y5
 
-tail_2_begin:
+narrow_2_begin:
 	MOVQ 72(AX), DX
 	MOVQ 80(AX), DI
 	MOVQ 88(AX), R8
-	XORQ R10, R10
+	LEAQ (R8)(R8*2), R10
+	XORQ R11, R11
 
-tail_2_segment:
-	CMPQ R10, 48(AX)
-	JGE  tail_2_store
+narrow_2_segment:
+	CMPQ R11, 48(AX)
+	JGE  narrow_2_store
 	MOVQ 32(AX), BX
-	MOVQ (BX)(R10*8), BX
+	MOVQ (BX)(R11*8), BX
 	SHLQ $0x02, BX
 	ADDQ (AX), BX
 	MOVQ BX, CX
 	ADDQ 128(AX), BX
 	MOVQ BX, R9
 	MOVQ 40(AX), BX
-	MOVQ (BX)(R10*8), BX
+	MOVQ (BX)(R11*8), BX
 	SHLQ $0x02, BX
 	ADDQ 8(AX), BX
-	INCQ R10
+	INCQ R11
 	MOVQ 56(AX), SI
+	SUBQ $0x04, SI
+	JL   narrow_2_rest
 
-tail_2_k:
+narrow_2_several:
 	VMASKMOVPS   (BX), Y12, Y0
-	VMASKMOVPS   32(BX), Y13, Y1
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
-	VFMADD231PS  Y1, Y2, Y5
 	VBROADCASTSS (CX)(DX*1), Y3
-	VFMADD231PS  Y0, Y3, Y6
-	VFMADD231PS  Y1, Y3, Y7
+	VFMADD231PS  Y0, Y3, Y5
+	ADDQ         DI, CX
+	VMASKMOVPS   (BX)(R8*1), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	ADDQ         DI, CX
+	VMASKMOVPS   (BX)(R8*2), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	ADDQ         DI, CX
+	VMASKMOVPS   (BX)(R10*1), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	ADDQ         DI, CX
 	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	LEAQ         (BX)(R8*4), BX
+	ADDQ         136(AX), R9
+	SUBQ         $0x04, SI
+	JGE          narrow_2_several
+
+narrow_2_rest:
+	ADDQ $0x04, SI
+	JEQ  narrow_2_segment
+
+narrow_2_k:
+	VMASKMOVPS   (BX), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
 	ADDQ         DI, CX
 	ADDQ         R8, BX
-	ADDQ         136(AX), R9
 	DECQ         SI
-	JNE          tail_2_k
-	JMP          tail_2_segment
+	JNE          narrow_2_k
+	JMP          narrow_2_segment
 
-tail_2_store:
+narrow_2_store:
 	MOVQ       16(AX), CX
 	MOVQ       96(AX), DX
+	MOVQ       104(AX), BX
 	CMPQ       120(AX), $0x00
-	JEQ        tail_2_assign
-	VMASKMOVPS (CX), Y12, Y0
+	JEQ        narrow_2_assign
+	MOVQ       CX, AX
+	VMASKMOVPS (AX), Y12, Y0
 	VADDPS     Y0, Y4, Y4
-	VMASKMOVPS Y4, Y12, (CX)
-	VMASKMOVPS 32(CX), Y13, Y0
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
 	VADDPS     Y0, Y5, Y5
-	VMASKMOVPS Y5, Y13, 32(CX)
-	ADDQ       DX, CX
-	VMASKMOVPS (CX), Y12, Y0
-	VADDPS     Y0, Y6, Y6
-	VMASKMOVPS Y6, Y12, (CX)
-	VMASKMOVPS 32(CX), Y13, Y0
-	VADDPS     Y0, Y7, Y7
-	VMASKMOVPS Y7, Y13, 32(CX)
+	ADDQ       DX, AX
+
+narrow_2_assign:
+	CMPQ    BX, $0x08
+	JNE     narrow_2_four0
+	VMOVUPS Y4, (CX)
+	JMP     narrow_2_stored0
+
+narrow_2_four0:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_2_two0
+	VMOVUPS      X4, (AX)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $0x10, AX
+
+narrow_2_two0:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_2_one0
+	VMOVLPS  X4, (AX)
+	VMOVHLPS X4, X4, X4
+	ADDQ     $0x08, AX
+
+narrow_2_one0:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_2_stored0
+	VMOVSS X4, (AX)
+
+narrow_2_stored0:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_2_four1
+	VMOVUPS Y5, (CX)
+	JMP     narrow_2_stored1
+
+narrow_2_four1:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_2_two1
+	VMOVUPS      X5, (AX)
+	VEXTRACTF128 $0x01, Y5, X5
+	ADDQ         $0x10, AX
+
+narrow_2_two1:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_2_one1
+	VMOVLPS  X5, (AX)
+	VMOVHLPS X5, X5, X5
+	ADDQ     $0x08, AX
+
+narrow_2_one1:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_2_stored1
+	VMOVSS X5, (AX)
+
+narrow_2_stored1:
 	VZEROUPPER
 	RET
 
-tail_2_assign:
-	VMASKMOVPS Y4, Y12, (CX)
-	VMASKMOVPS Y5, Y13, 32(CX)
-	ADDQ       DX, CX
-	VMASKMOVPS Y6, Y12, (CX)
-	VMASKMOVPS Y7, Y13, 32(CX)
-	VZEROUPPER
-	RET
-
-tail_3:
+narrow_3:
 	MOVQ    112(AX), CX
 	VMOVUPS (CX), Y12
-	VMOVUPS 32(CX), Y13
 	MOVQ    24(AX), CX
 	TESTQ   CX, CX
-	JNE     tail_3_init
+	JNE     narrow_3_init
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	JMP     narrow_3_begin
+
+narrow_3_init:
+	VMASKMOVPS (CX), Y12, Y4
+	VMOVAPS    Y4, Y5
+	VMOVAPS    Y4, Y6
+
+narrow_3_begin:
+	MOVQ 72(AX), DX
+	MOVQ 80(AX), DI
+	MOVQ 88(AX), R8
+	LEAQ (R8)(R8*2), R10
+	XORQ R11, R11
+
+narrow_3_segment:
+	CMPQ R11, 48(AX)
+	JGE  narrow_3_store
+	MOVQ 32(AX), BX
+	MOVQ (BX)(R11*8), BX
+	SHLQ $0x02, BX
+	ADDQ (AX), BX
+	MOVQ BX, CX
+	ADDQ 128(AX), BX
+	MOVQ BX, R9
+	MOVQ 40(AX), BX
+	MOVQ (BX)(R11*8), BX
+	SHLQ $0x02, BX
+	ADDQ 8(AX), BX
+	INCQ R11
+	MOVQ 56(AX), SI
+	SUBQ $0x04, SI
+	JL   narrow_3_rest
+
+narrow_3_several:
+	VMASKMOVPS   (BX), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	ADDQ         DI, CX
+	VMASKMOVPS   (BX)(R8*1), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	ADDQ         DI, CX
+	VMASKMOVPS   (BX)(R8*2), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	ADDQ         DI, CX
+	VMASKMOVPS   (BX)(R10*1), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	ADDQ         DI, CX
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	LEAQ         (BX)(R8*4), BX
+	ADDQ         136(AX), R9
+	SUBQ         $0x04, SI
+	JGE          narrow_3_several
+
+narrow_3_rest:
+	ADDQ $0x04, SI
+	JEQ  narrow_3_segment
+
+narrow_3_k:
+	VMASKMOVPS   (BX), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	ADDQ         DI, CX
+	ADDQ         R8, BX
+	DECQ         SI
+	JNE          narrow_3_k
+	JMP          narrow_3_segment
+
+narrow_3_store:
+	MOVQ       16(AX), CX
+	MOVQ       96(AX), DX
+	MOVQ       104(AX), BX
+	CMPQ       120(AX), $0x00
+	JEQ        narrow_3_assign
+	MOVQ       CX, AX
+	VMASKMOVPS (AX), Y12, Y0
+	VADDPS     Y0, Y4, Y4
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
+	VADDPS     Y0, Y5, Y5
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
+	VADDPS     Y0, Y6, Y6
+	ADDQ       DX, AX
+
+narrow_3_assign:
+	CMPQ    BX, $0x08
+	JNE     narrow_3_four0
+	VMOVUPS Y4, (CX)
+	JMP     narrow_3_stored0
+
+narrow_3_four0:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_3_two0
+	VMOVUPS      X4, (AX)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $0x10, AX
+
+narrow_3_two0:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_3_one0
+	VMOVLPS  X4, (AX)
+	VMOVHLPS X4, X4, X4
+	ADDQ     $0x08, AX
+
+narrow_3_one0:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_3_stored0
+	VMOVSS X4, (AX)
+
+narrow_3_stored0:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_3_four1
+	VMOVUPS Y5, (CX)
+	JMP     narrow_3_stored1
+
+narrow_3_four1:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_3_two1
+	VMOVUPS      X5, (AX)
+	VEXTRACTF128 $0x01, Y5, X5
+	ADDQ         $0x10, AX
+
+narrow_3_two1:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_3_one1
+	VMOVLPS  X5, (AX)
+	VMOVHLPS X5, X5, X5
+	ADDQ     $0x08, AX
+
+narrow_3_one1:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_3_stored1
+	VMOVSS X5, (AX)
+
+narrow_3_stored1:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_3_four2
+	VMOVUPS Y6, (CX)
+	JMP     narrow_3_stored2
+
+narrow_3_four2:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_3_two2
+	VMOVUPS      X6, (AX)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, AX
+
+narrow_3_two2:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_3_one2
+	VMOVLPS  X6, (AX)
+	VMOVHLPS X6, X6, X6
+	ADDQ     $0x08, AX
+
+narrow_3_one2:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_3_stored2
+	VMOVSS X6, (AX)
+
+narrow_3_stored2:
+	VZEROUPPER
+	RET
+
+narrow_4:
+	MOVQ    112(AX), CX
+	VMOVUPS (CX), Y12
+	MOVQ    24(AX), CX
+	TESTQ   CX, CX
+	JNE     narrow_4_init
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	JMP     narrow_4_begin
+
+narrow_4_init:
+	VMASKMOVPS (CX), Y12, Y4
+	VMOVAPS    Y4, Y5
+	VMOVAPS    Y4, Y6
+	VMOVAPS    Y4, Y7
+
+narrow_4_begin:
+	MOVQ 72(AX), DX
+	LEAQ (DX)(DX*2), BX
+	MOVQ 80(AX), R8
+	MOVQ 88(AX), R9
+	LEAQ (R9)(R9*2), R11
+	XORQ R12, R12
+
+narrow_4_segment:
+	CMPQ R12, 48(AX)
+	JGE  narrow_4_store
+	MOVQ 32(AX), SI
+	MOVQ (SI)(R12*8), SI
+	SHLQ $0x02, SI
+	ADDQ (AX), SI
+	MOVQ SI, CX
+	ADDQ 128(AX), SI
+	MOVQ SI, R10
+	MOVQ 40(AX), SI
+	MOVQ (SI)(R12*8), SI
+	SHLQ $0x02, SI
+	ADDQ 8(AX), SI
+	INCQ R12
+	MOVQ 56(AX), DI
+	SUBQ $0x04, DI
+	JL   narrow_4_rest
+
+narrow_4_several:
+	VMASKMOVPS   (SI), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	ADDQ         R8, CX
+	VMASKMOVPS   (SI)(R9*1), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	ADDQ         R8, CX
+	VMASKMOVPS   (SI)(R9*2), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	ADDQ         R8, CX
+	VMASKMOVPS   (SI)(R11*1), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	ADDQ         R8, CX
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	LEAQ         (SI)(R9*4), SI
+	ADDQ         136(AX), R10
+	SUBQ         $0x04, DI
+	JGE          narrow_4_several
+
+narrow_4_rest:
+	ADDQ $0x04, DI
+	JEQ  narrow_4_segment
+
+narrow_4_k:
+	VMASKMOVPS   (SI), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	ADDQ         R8, CX
+	ADDQ         R9, SI
+	DECQ         DI
+	JNE          narrow_4_k
+	JMP          narrow_4_segment
+
+narrow_4_store:
+	MOVQ       16(AX), CX
+	MOVQ       96(AX), DX
+	MOVQ       104(AX), BX
+	CMPQ       120(AX), $0x00
+	JEQ        narrow_4_assign
+	MOVQ       CX, AX
+	VMASKMOVPS (AX), Y12, Y0
+	VADDPS     Y0, Y4, Y4
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
+	VADDPS     Y0, Y5, Y5
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
+	VADDPS     Y0, Y6, Y6
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
+	VADDPS     Y0, Y7, Y7
+	ADDQ       DX, AX
+
+narrow_4_assign:
+	CMPQ    BX, $0x08
+	JNE     narrow_4_four0
+	VMOVUPS Y4, (CX)
+	JMP     narrow_4_stored0
+
+narrow_4_four0:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_4_two0
+	VMOVUPS      X4, (AX)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $0x10, AX
+
+narrow_4_two0:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_4_one0
+	VMOVLPS  X4, (AX)
+	VMOVHLPS X4, X4, X4
+	ADDQ     $0x08, AX
+
+narrow_4_one0:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_4_stored0
+	VMOVSS X4, (AX)
+
+narrow_4_stored0:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_4_four1
+	VMOVUPS Y5, (CX)
+	JMP     narrow_4_stored1
+
+narrow_4_four1:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_4_two1
+	VMOVUPS      X5, (AX)
+	VEXTRACTF128 $0x01, Y5, X5
+	ADDQ         $0x10, AX
+
+narrow_4_two1:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_4_one1
+	VMOVLPS  X5, (AX)
+	VMOVHLPS X5, X5, X5
+	ADDQ     $0x08, AX
+
+narrow_4_one1:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_4_stored1
+	VMOVSS X5, (AX)
+
+narrow_4_stored1:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_4_four2
+	VMOVUPS Y6, (CX)
+	JMP     narrow_4_stored2
+
+narrow_4_four2:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_4_two2
+	VMOVUPS      X6, (AX)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, AX
+
+narrow_4_two2:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_4_one2
+	VMOVLPS  X6, (AX)
+	VMOVHLPS X6, X6, X6
+	ADDQ     $0x08, AX
+
+narrow_4_one2:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_4_stored2
+	VMOVSS X6, (AX)
+
+narrow_4_stored2:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_4_four3
+	VMOVUPS Y7, (CX)
+	JMP     narrow_4_stored3
+
+narrow_4_four3:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_4_two3
+	VMOVUPS      X7, (AX)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, AX
+
+narrow_4_two3:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_4_one3
+	VMOVLPS  X7, (AX)
+	VMOVHLPS X7, X7, X7
+	ADDQ     $0x08, AX
+
+narrow_4_one3:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_4_stored3
+	VMOVSS X7, (AX)
+
+narrow_4_stored3:
+	VZEROUPPER
+	RET
+
+narrow_5:
+	MOVQ    112(AX), CX
+	VMOVUPS (CX), Y12
+	MOVQ    24(AX), CX
+	TESTQ   CX, CX
+	JNE     narrow_5_init
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	JMP     narrow_5_begin
+
+narrow_5_init:
+	VMASKMOVPS (CX), Y12, Y4
+	VMOVAPS    Y4, Y5
+	VMOVAPS    Y4, Y6
+	VMOVAPS    Y4, Y7
+	VMOVAPS    Y4, Y8
+
+narrow_5_begin:
+	MOVQ 72(AX), DX
+	LEAQ (DX)(DX*2), BX
+	MOVQ 80(AX), R8
+	MOVQ 88(AX), R9
+	LEAQ (R9)(R9*2), R11
+	XORQ R12, R12
+
+narrow_5_segment:
+	CMPQ R12, 48(AX)
+	JGE  narrow_5_store
+	MOVQ 32(AX), SI
+	MOVQ (SI)(R12*8), SI
+	SHLQ $0x02, SI
+	ADDQ (AX), SI
+	MOVQ SI, CX
+	ADDQ 128(AX), SI
+	MOVQ SI, R10
+	MOVQ 40(AX), SI
+	MOVQ (SI)(R12*8), SI
+	SHLQ $0x02, SI
+	ADDQ 8(AX), SI
+	INCQ R12
+	MOVQ 56(AX), DI
+	SUBQ $0x04, DI
+	JL   narrow_5_rest
+
+narrow_5_several:
+	VMASKMOVPS   (SI), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	ADDQ         R8, CX
+	VMASKMOVPS   (SI)(R9*1), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	ADDQ         R8, CX
+	VMASKMOVPS   (SI)(R9*2), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	ADDQ         R8, CX
+	VMASKMOVPS   (SI)(R11*1), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	ADDQ         R8, CX
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	LEAQ         (SI)(R9*4), SI
+	ADDQ         136(AX), R10
+	SUBQ         $0x04, DI
+	JGE          narrow_5_several
+
+narrow_5_rest:
+	ADDQ $0x04, DI
+	JEQ  narrow_5_segment
+
+narrow_5_k:
+	VMASKMOVPS   (SI), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	ADDQ         R8, CX
+	ADDQ         R9, SI
+	DECQ         DI
+	JNE          narrow_5_k
+	JMP          narrow_5_segment
+
+narrow_5_store:
+	MOVQ       16(AX), CX
+	MOVQ       96(AX), DX
+	MOVQ       104(AX), BX
+	CMPQ       120(AX), $0x00
+	JEQ        narrow_5_assign
+	MOVQ       CX, AX
+	VMASKMOVPS (AX), Y12, Y0
+	VADDPS     Y0, Y4, Y4
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
+	VADDPS     Y0, Y5, Y5
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
+	VADDPS     Y0, Y6, Y6
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
+	VADDPS     Y0, Y7, Y7
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
+	VADDPS     Y0, Y8, Y8
+	ADDQ       DX, AX
+
+narrow_5_assign:
+	CMPQ    BX, $0x08
+	JNE     narrow_5_four0
+	VMOVUPS Y4, (CX)
+	JMP     narrow_5_stored0
+
+narrow_5_four0:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_5_two0
+	VMOVUPS      X4, (AX)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $0x10, AX
+
+narrow_5_two0:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_5_one0
+	VMOVLPS  X4, (AX)
+	VMOVHLPS X4, X4, X4
+	ADDQ     $0x08, AX
+
+narrow_5_one0:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_5_stored0
+	VMOVSS X4, (AX)
+
+narrow_5_stored0:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_5_four1
+	VMOVUPS Y5, (CX)
+	JMP     narrow_5_stored1
+
+narrow_5_four1:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_5_two1
+	VMOVUPS      X5, (AX)
+	VEXTRACTF128 $0x01, Y5, X5
+	ADDQ         $0x10, AX
+
+narrow_5_two1:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_5_one1
+	VMOVLPS  X5, (AX)
+	VMOVHLPS X5, X5, X5
+	ADDQ     $0x08, AX
+
+narrow_5_one1:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_5_stored1
+	VMOVSS X5, (AX)
+
+narrow_5_stored1:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_5_four2
+	VMOVUPS Y6, (CX)
+	JMP     narrow_5_stored2
+
+narrow_5_four2:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_5_two2
+	VMOVUPS      X6, (AX)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, AX
+
+narrow_5_two2:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_5_one2
+	VMOVLPS  X6, (AX)
+	VMOVHLPS X6, X6, X6
+	ADDQ     $0x08, AX
+
+narrow_5_one2:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_5_stored2
+	VMOVSS X6, (AX)
+
+narrow_5_stored2:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_5_four3
+	VMOVUPS Y7, (CX)
+	JMP     narrow_5_stored3
+
+narrow_5_four3:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_5_two3
+	VMOVUPS      X7, (AX)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, AX
+
+narrow_5_two3:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_5_one3
+	VMOVLPS  X7, (AX)
+	VMOVHLPS X7, X7, X7
+	ADDQ     $0x08, AX
+
+narrow_5_one3:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_5_stored3
+	VMOVSS X7, (AX)
+
+narrow_5_stored3:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_5_four4
+	VMOVUPS Y8, (CX)
+	JMP     narrow_5_stored4
+
+narrow_5_four4:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_5_two4
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $0x10, AX
+
+narrow_5_two4:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_5_one4
+	VMOVLPS  X8, (AX)
+	VMOVHLPS X8, X8, X8
+	ADDQ     $0x08, AX
+
+narrow_5_one4:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_5_stored4
+	VMOVSS X8, (AX)
+
+narrow_5_stored4:
+	VZEROUPPER
+	RET
+
+narrow_6:
+	MOVQ    112(AX), CX
+	VMOVUPS (CX), Y12
+	MOVQ    24(AX), CX
+	TESTQ   CX, CX
+	JNE     narrow_6_init
 	VXORPS  Y4, Y4, Y4
 	VXORPS  Y5, Y5, Y5
 	VXORPS  Y6, Y6, Y6
 	VXORPS  Y7, Y7, Y7
 	VXORPS  Y8, Y8, Y8
 	VXORPS  Y9, Y9, Y9
-	JMP     tail_3_begin
+	JMP     narrow_6_begin
 
-tail_3_init:
+narrow_6_init:
 	VMASKMOVPS (CX), Y12, Y4
+	VMOVAPS    Y4, Y5
 	VMOVAPS    Y4, Y6
+	VMOVAPS    Y4, Y7
 	VMOVAPS    Y4, Y8
-	VMASKMOVPS 32(CX), Y13, Y5
-	VMOVAPS    Y5, Y7
-	VMOVAPS    Y5, Y9
+	VMOVAPS    Y4, Y9
 
-tail_3_begin:
+narrow_6_begin:
 	MOVQ 72(AX), DX
-	MOVQ 80(AX), DI
-	MOVQ 88(AX), R8
-	XORQ R10, R10
+	LEAQ (DX)(DX*2), BX
+	LEAQ (BX)(DX*2), SI
+	MOVQ 80(AX), R9
+	MOVQ 88(AX), R10
+	LEAQ (R10)(R10*2), R12
+	XORQ R13, R13
 
-tail_3_segment:
-	CMPQ R10, 48(AX)
-	JGE  tail_3_store
-	MOVQ 32(AX), BX
-	MOVQ (BX)(R10*8), BX
-	SHLQ $0x02, BX
-	ADDQ (AX), BX
-	MOVQ BX, CX
-	ADDQ 128(AX), BX
-	MOVQ BX, R9
-	MOVQ 40(AX), BX
-	MOVQ (BX)(R10*8), BX
-	SHLQ $0x02, BX
-	ADDQ 8(AX), BX
-	INCQ R10
-	MOVQ 56(AX), SI
+narrow_6_segment:
+	CMPQ R13, 48(AX)
+	JGE  narrow_6_store
+	MOVQ 32(AX), DI
+	MOVQ (DI)(R13*8), DI
+	SHLQ $0x02, DI
+	ADDQ (AX), DI
+	MOVQ DI, CX
+	ADDQ 128(AX), DI
+	MOVQ DI, R11
+	MOVQ 40(AX), DI
+	MOVQ (DI)(R13*8), DI
+	SHLQ $0x02, DI
+	ADDQ 8(AX), DI
+	INCQ R13
+	MOVQ 56(AX), R8
+	SUBQ $0x04, R8
+	JL   narrow_6_rest
 
-tail_3_k:
-	VMASKMOVPS   (BX), Y12, Y0
-	VMASKMOVPS   32(BX), Y13, Y1
+narrow_6_several:
+	VMASKMOVPS   (DI), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
-	VFMADD231PS  Y1, Y2, Y5
 	VBROADCASTSS (CX)(DX*1), Y3
-	VFMADD231PS  Y0, Y3, Y6
-	VFMADD231PS  Y1, Y3, Y7
+	VFMADD231PS  Y0, Y3, Y5
 	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VBROADCASTSS (CX)(DX*4), Y2
 	VFMADD231PS  Y0, Y2, Y8
-	VFMADD231PS  Y1, Y2, Y9
-	PREFETCHT0   (R9)
-	ADDQ         DI, CX
-	ADDQ         R8, BX
-	ADDQ         136(AX), R9
-	DECQ         SI
-	JNE          tail_3_k
-	JMP          tail_3_segment
+	VBROADCASTSS (CX)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y9
+	ADDQ         R9, CX
+	VMASKMOVPS   (DI)(R10*1), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VBROADCASTSS (CX)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y9
+	ADDQ         R9, CX
+	VMASKMOVPS   (DI)(R10*2), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VBROADCASTSS (CX)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y9
+	ADDQ         R9, CX
+	VMASKMOVPS   (DI)(R12*1), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VBROADCASTSS (CX)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y9
+	ADDQ         R9, CX
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	LEAQ         (DI)(R10*4), DI
+	ADDQ         136(AX), R11
+	SUBQ         $0x04, R8
+	JGE          narrow_6_several
 
-tail_3_store:
+narrow_6_rest:
+	ADDQ $0x04, R8
+	JEQ  narrow_6_segment
+
+narrow_6_k:
+	VMASKMOVPS   (DI), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VBROADCASTSS (CX)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y9
+	ADDQ         R9, CX
+	ADDQ         R10, DI
+	DECQ         R8
+	JNE          narrow_6_k
+	JMP          narrow_6_segment
+
+narrow_6_store:
 	MOVQ       16(AX), CX
 	MOVQ       96(AX), DX
+	MOVQ       104(AX), BX
 	CMPQ       120(AX), $0x00
-	JEQ        tail_3_assign
-	VMASKMOVPS (CX), Y12, Y0
+	JEQ        narrow_6_assign
+	MOVQ       CX, AX
+	VMASKMOVPS (AX), Y12, Y0
 	VADDPS     Y0, Y4, Y4
-	VMASKMOVPS Y4, Y12, (CX)
-	VMASKMOVPS 32(CX), Y13, Y0
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
 	VADDPS     Y0, Y5, Y5
-	VMASKMOVPS Y5, Y13, 32(CX)
-	ADDQ       DX, CX
-	VMASKMOVPS (CX), Y12, Y0
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
 	VADDPS     Y0, Y6, Y6
-	VMASKMOVPS Y6, Y12, (CX)
-	VMASKMOVPS 32(CX), Y13, Y0
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
 	VADDPS     Y0, Y7, Y7
-	VMASKMOVPS Y7, Y13, 32(CX)
-	ADDQ       DX, CX
-	VMASKMOVPS (CX), Y12, Y0
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
 	VADDPS     Y0, Y8, Y8
-	VMASKMOVPS Y8, Y12, (CX)
-	VMASKMOVPS 32(CX), Y13, Y0
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
 	VADDPS     Y0, Y9, Y9
-	VMASKMOVPS Y9, Y13, 32(CX)
+	ADDQ       DX, AX
+
+narrow_6_assign:
+	CMPQ    BX, $0x08
+	JNE     narrow_6_four0
+	VMOVUPS Y4, (CX)
+	JMP     narrow_6_stored0
+
+narrow_6_four0:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_6_two0
+	VMOVUPS      X4, (AX)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $0x10, AX
+
+narrow_6_two0:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_6_one0
+	VMOVLPS  X4, (AX)
+	VMOVHLPS X4, X4, X4
+	ADDQ     $0x08, AX
+
+narrow_6_one0:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_6_stored0
+	VMOVSS X4, (AX)
+
+narrow_6_stored0:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_6_four1
+	VMOVUPS Y5, (CX)
+	JMP     narrow_6_stored1
+
+narrow_6_four1:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_6_two1
+	VMOVUPS      X5, (AX)
+	VEXTRACTF128 $0x01, Y5, X5
+	ADDQ         $0x10, AX
+
+narrow_6_two1:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_6_one1
+	VMOVLPS  X5, (AX)
+	VMOVHLPS X5, X5, X5
+	ADDQ     $0x08, AX
+
+narrow_6_one1:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_6_stored1
+	VMOVSS X5, (AX)
+
+narrow_6_stored1:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_6_four2
+	VMOVUPS Y6, (CX)
+	JMP     narrow_6_stored2
+
+narrow_6_four2:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_6_two2
+	VMOVUPS      X6, (AX)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, AX
+
+narrow_6_two2:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_6_one2
+	VMOVLPS  X6, (AX)
+	VMOVHLPS X6, X6, X6
+	ADDQ     $0x08, AX
+
+narrow_6_one2:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_6_stored2
+	VMOVSS X6, (AX)
+
+narrow_6_stored2:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_6_four3
+	VMOVUPS Y7, (CX)
+	JMP     narrow_6_stored3
+
+narrow_6_four3:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_6_two3
+	VMOVUPS      X7, (AX)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, AX
+
+narrow_6_two3:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_6_one3
+	VMOVLPS  X7, (AX)
+	VMOVHLPS X7, X7, X7
+	ADDQ     $0x08, AX
+
+narrow_6_one3:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_6_stored3
+	VMOVSS X7, (AX)
+
+narrow_6_stored3:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_6_four4
+	VMOVUPS Y8, (CX)
+	JMP     narrow_6_stored4
+
+narrow_6_four4:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_6_two4
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $0x10, AX
+
+narrow_6_two4:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_6_one4
+	VMOVLPS  X8, (AX)
+	VMOVHLPS X8, X8, X8
+	ADDQ     $0x08, AX
+
+narrow_6_one4:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_6_stored4
+	VMOVSS X8, (AX)
+
+narrow_6_stored4:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_6_four5
+	VMOVUPS Y9, (CX)
+	JMP     narrow_6_stored5
+
+narrow_6_four5:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_6_two5
+	VMOVUPS      X9, (AX)
+	VEXTRACTF128 $0x01, Y9, X9
+	ADDQ         $0x10, AX
+
+narrow_6_two5:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_6_one5
+	VMOVLPS  X9, (AX)
+	VMOVHLPS X9, X9, X9
+	ADDQ     $0x08, AX
+
+narrow_6_one5:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_6_stored5
+	VMOVSS X9, (AX)
+
+narrow_6_stored5:
 	VZEROUPPER
 	RET
 
-tail_3_assign:
-	VMASKMOVPS Y4, Y12, (CX)
-	VMASKMOVPS Y5, Y13, 32(CX)
-	ADDQ       DX, CX
-	VMASKMOVPS Y6, Y12, (CX)
-	VMASKMOVPS Y7, Y13, 32(CX)
-	ADDQ       DX, CX
-	VMASKMOVPS Y8, Y12, (CX)
-	VMASKMOVPS Y9, Y13, 32(CX)
-	VZEROUPPER
-	RET
-
-tail_4:
+narrow_7:
 	MOVQ    112(AX), CX
 	VMOVUPS (CX), Y12
-	VMOVUPS 32(CX), Y13
 	MOVQ    24(AX), CX
 	TESTQ   CX, CX
-	JNE     tail_4_init
+	JNE     narrow_7_init
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	VXORPS  Y10, Y10, Y10
+	JMP     narrow_7_begin
+
+narrow_7_init:
+	VMASKMOVPS (CX), Y12, Y4
+	VMOVAPS    Y4, Y5
+	VMOVAPS    Y4, Y6
+	VMOVAPS    Y4, Y7
+	VMOVAPS    Y4, Y8
+	VMOVAPS    Y4, Y9
+	VMOVAPS    Y4, Y10
+
+narrow_7_begin:
+	MOVQ 72(AX), DX
+	LEAQ (DX)(DX*2), BX
+	LEAQ (BX)(DX*2), SI
+	MOVQ 80(AX), R9
+	MOVQ 88(AX), R10
+	LEAQ (R10)(R10*2), R12
+	XORQ R13, R13
+
+narrow_7_segment:
+	CMPQ R13, 48(AX)
+	JGE  narrow_7_store
+	MOVQ 32(AX), DI
+	MOVQ (DI)(R13*8), DI
+	SHLQ $0x02, DI
+	ADDQ (AX), DI
+	MOVQ DI, CX
+	ADDQ 128(AX), DI
+	MOVQ DI, R11
+	MOVQ 40(AX), DI
+	MOVQ (DI)(R13*8), DI
+	SHLQ $0x02, DI
+	ADDQ 8(AX), DI
+	INCQ R13
+	MOVQ 56(AX), R8
+	SUBQ $0x04, R8
+	JL   narrow_7_rest
+
+narrow_7_several:
+	VMASKMOVPS   (DI), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VBROADCASTSS (CX)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y9
+	VBROADCASTSS (CX)(BX*2), Y2
+	VFMADD231PS  Y0, Y2, Y10
+	ADDQ         R9, CX
+	VMASKMOVPS   (DI)(R10*1), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VBROADCASTSS (CX)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y9
+	VBROADCASTSS (CX)(BX*2), Y2
+	VFMADD231PS  Y0, Y2, Y10
+	ADDQ         R9, CX
+	VMASKMOVPS   (DI)(R10*2), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VBROADCASTSS (CX)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y9
+	VBROADCASTSS (CX)(BX*2), Y2
+	VFMADD231PS  Y0, Y2, Y10
+	ADDQ         R9, CX
+	VMASKMOVPS   (DI)(R12*1), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VBROADCASTSS (CX)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y9
+	VBROADCASTSS (CX)(BX*2), Y2
+	VFMADD231PS  Y0, Y2, Y10
+	ADDQ         R9, CX
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	LEAQ         (DI)(R10*4), DI
+	ADDQ         136(AX), R11
+	SUBQ         $0x04, R8
+	JGE          narrow_7_several
+
+narrow_7_rest:
+	ADDQ $0x04, R8
+	JEQ  narrow_7_segment
+
+narrow_7_k:
+	VMASKMOVPS   (DI), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VBROADCASTSS (CX)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y9
+	VBROADCASTSS (CX)(BX*2), Y2
+	VFMADD231PS  Y0, Y2, Y10
+	ADDQ         R9, CX
+	ADDQ         R10, DI
+	DECQ         R8
+	JNE          narrow_7_k
+	JMP          narrow_7_segment
+
+narrow_7_store:
+	MOVQ       16(AX), CX
+	MOVQ       96(AX), DX
+	MOVQ       104(AX), BX
+	CMPQ       120(AX), $0x00
+	JEQ        narrow_7_assign
+	MOVQ       CX, AX
+	VMASKMOVPS (AX), Y12, Y0
+	VADDPS     Y0, Y4, Y4
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
+	VADDPS     Y0, Y5, Y5
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
+	VADDPS     Y0, Y6, Y6
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
+	VADDPS     Y0, Y7, Y7
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
+	VADDPS     Y0, Y8, Y8
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
+	VADDPS     Y0, Y9, Y9
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
+	VADDPS     Y0, Y10, Y10
+	ADDQ       DX, AX
+
+narrow_7_assign:
+	CMPQ    BX, $0x08
+	JNE     narrow_7_four0
+	VMOVUPS Y4, (CX)
+	JMP     narrow_7_stored0
+
+narrow_7_four0:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_7_two0
+	VMOVUPS      X4, (AX)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $0x10, AX
+
+narrow_7_two0:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_7_one0
+	VMOVLPS  X4, (AX)
+	VMOVHLPS X4, X4, X4
+	ADDQ     $0x08, AX
+
+narrow_7_one0:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_7_stored0
+	VMOVSS X4, (AX)
+
+narrow_7_stored0:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_7_four1
+	VMOVUPS Y5, (CX)
+	JMP     narrow_7_stored1
+
+narrow_7_four1:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_7_two1
+	VMOVUPS      X5, (AX)
+	VEXTRACTF128 $0x01, Y5, X5
+	ADDQ         $0x10, AX
+
+narrow_7_two1:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_7_one1
+	VMOVLPS  X5, (AX)
+	VMOVHLPS X5, X5, X5
+	ADDQ     $0x08, AX
+
+narrow_7_one1:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_7_stored1
+	VMOVSS X5, (AX)
+
+narrow_7_stored1:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_7_four2
+	VMOVUPS Y6, (CX)
+	JMP     narrow_7_stored2
+
+narrow_7_four2:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_7_two2
+	VMOVUPS      X6, (AX)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, AX
+
+narrow_7_two2:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_7_one2
+	VMOVLPS  X6, (AX)
+	VMOVHLPS X6, X6, X6
+	ADDQ     $0x08, AX
+
+narrow_7_one2:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_7_stored2
+	VMOVSS X6, (AX)
+
+narrow_7_stored2:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_7_four3
+	VMOVUPS Y7, (CX)
+	JMP     narrow_7_stored3
+
+narrow_7_four3:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_7_two3
+	VMOVUPS      X7, (AX)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, AX
+
+narrow_7_two3:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_7_one3
+	VMOVLPS  X7, (AX)
+	VMOVHLPS X7, X7, X7
+	ADDQ     $0x08, AX
+
+narrow_7_one3:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_7_stored3
+	VMOVSS X7, (AX)
+
+narrow_7_stored3:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_7_four4
+	VMOVUPS Y8, (CX)
+	JMP     narrow_7_stored4
+
+narrow_7_four4:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_7_two4
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $0x10, AX
+
+narrow_7_two4:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_7_one4
+	VMOVLPS  X8, (AX)
+	VMOVHLPS X8, X8, X8
+	ADDQ     $0x08, AX
+
+narrow_7_one4:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_7_stored4
+	VMOVSS X8, (AX)
+
+narrow_7_stored4:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_7_four5
+	VMOVUPS Y9, (CX)
+	JMP     narrow_7_stored5
+
+narrow_7_four5:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_7_two5
+	VMOVUPS      X9, (AX)
+	VEXTRACTF128 $0x01, Y9, X9
+	ADDQ         $0x10, AX
+
+narrow_7_two5:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_7_one5
+	VMOVLPS  X9, (AX)
+	VMOVHLPS X9, X9, X9
+	ADDQ     $0x08, AX
+
+narrow_7_one5:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_7_stored5
+	VMOVSS X9, (AX)
+
+narrow_7_stored5:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_7_four6
+	VMOVUPS Y10, (CX)
+	JMP     narrow_7_stored6
+
+narrow_7_four6:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_7_two6
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         $0x10, AX
+
+narrow_7_two6:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_7_one6
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     $0x08, AX
+
+narrow_7_one6:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_7_stored6
+	VMOVSS X10, (AX)
+
+narrow_7_stored6:
+	VZEROUPPER
+	RET
+
+narrow_8:
+	MOVQ    112(AX), CX
+	VMOVUPS (CX), Y12
+	MOVQ    24(AX), CX
+	TESTQ   CX, CX
+	JNE     narrow_8_init
 	VXORPS  Y4, Y4, Y4
 	VXORPS  Y5, Y5, Y5
 	VXORPS  Y6, Y6, Y6
@@ -5331,111 +7138,402 @@ tail_4:
 	VXORPS  Y9, Y9, Y9
 	VXORPS  Y10, Y10, Y10
 	VXORPS  Y11, Y11, Y11
-	JMP     tail_4_begin
+	JMP     narrow_8_begin
 
-tail_4_init:
+narrow_8_init:
 	VMASKMOVPS (CX), Y12, Y4
+	VMOVAPS    Y4, Y5
 	VMOVAPS    Y4, Y6
+	VMOVAPS    Y4, Y7
 	VMOVAPS    Y4, Y8
+	VMOVAPS    Y4, Y9
 	VMOVAPS    Y4, Y10
-	VMASKMOVPS 32(CX), Y13, Y5
-	VMOVAPS    Y5, Y7
-	VMOVAPS    Y5, Y9
-	VMOVAPS    Y5, Y11
+	VMOVAPS    Y4, Y11
 
-tail_4_begin:
+narrow_8_begin:
 	MOVQ 72(AX), DX
 	LEAQ (DX)(DX*2), BX
-	MOVQ 80(AX), R8
-	MOVQ 88(AX), R9
-	XORQ R11, R11
+	LEAQ (BX)(DX*2), SI
+	LEAQ (SI)(DX*2), DI
+	MOVQ 80(AX), R10
+	MOVQ 88(AX), R11
+	LEAQ (R11)(R11*2), R13
+	XORQ R14, R14
 
-tail_4_segment:
-	CMPQ R11, 48(AX)
-	JGE  tail_4_store
-	MOVQ 32(AX), SI
-	MOVQ (SI)(R11*8), SI
-	SHLQ $0x02, SI
-	ADDQ (AX), SI
-	MOVQ SI, CX
-	ADDQ 128(AX), SI
-	MOVQ SI, R10
-	MOVQ 40(AX), SI
-	MOVQ (SI)(R11*8), SI
-	SHLQ $0x02, SI
-	ADDQ 8(AX), SI
-	INCQ R11
-	MOVQ 56(AX), DI
+narrow_8_segment:
+	CMPQ R14, 48(AX)
+	JGE  narrow_8_store
+	MOVQ 32(AX), R8
+	MOVQ (R8)(R14*8), R8
+	SHLQ $0x02, R8
+	ADDQ (AX), R8
+	MOVQ R8, CX
+	ADDQ 128(AX), R8
+	MOVQ R8, R12
+	MOVQ 40(AX), R8
+	MOVQ (R8)(R14*8), R8
+	SHLQ $0x02, R8
+	ADDQ 8(AX), R8
+	INCQ R14
+	MOVQ 56(AX), R9
+	SUBQ $0x04, R9
+	JL   narrow_8_rest
 
-tail_4_k:
-	VMASKMOVPS   (SI), Y12, Y0
-	VMASKMOVPS   32(SI), Y13, Y1
+narrow_8_several:
+	VMASKMOVPS   (R8), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
-	VFMADD231PS  Y1, Y2, Y5
 	VBROADCASTSS (CX)(DX*1), Y3
-	VFMADD231PS  Y0, Y3, Y6
-	VFMADD231PS  Y1, Y3, Y7
+	VFMADD231PS  Y0, Y3, Y5
 	VBROADCASTSS (CX)(DX*2), Y2
-	VFMADD231PS  Y0, Y2, Y8
-	VFMADD231PS  Y1, Y2, Y9
+	VFMADD231PS  Y0, Y2, Y6
 	VBROADCASTSS (CX)(BX*1), Y3
-	VFMADD231PS  Y0, Y3, Y10
-	VFMADD231PS  Y1, Y3, Y11
-	PREFETCHT0   (R10)
-	ADDQ         R8, CX
-	ADDQ         R9, SI
-	ADDQ         136(AX), R10
-	DECQ         DI
-	JNE          tail_4_k
-	JMP          tail_4_segment
+	VFMADD231PS  Y0, Y3, Y7
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VBROADCASTSS (CX)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y9
+	VBROADCASTSS (CX)(BX*2), Y2
+	VFMADD231PS  Y0, Y2, Y10
+	VBROADCASTSS (CX)(DI*1), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	ADDQ         R10, CX
+	VMASKMOVPS   (R8)(R11*1), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VBROADCASTSS (CX)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y9
+	VBROADCASTSS (CX)(BX*2), Y2
+	VFMADD231PS  Y0, Y2, Y10
+	VBROADCASTSS (CX)(DI*1), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	ADDQ         R10, CX
+	VMASKMOVPS   (R8)(R11*2), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VBROADCASTSS (CX)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y9
+	VBROADCASTSS (CX)(BX*2), Y2
+	VFMADD231PS  Y0, Y2, Y10
+	VBROADCASTSS (CX)(DI*1), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	ADDQ         R10, CX
+	VMASKMOVPS   (R8)(R13*1), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VBROADCASTSS (CX)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y9
+	VBROADCASTSS (CX)(BX*2), Y2
+	VFMADD231PS  Y0, Y2, Y10
+	VBROADCASTSS (CX)(DI*1), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	ADDQ         R10, CX
+	PREFETCHT0   (R12)
+	PREFETCHT0   64(R12)
+	LEAQ         (R8)(R11*4), R8
+	ADDQ         136(AX), R12
+	SUBQ         $0x04, R9
+	JGE          narrow_8_several
 
-tail_4_store:
+narrow_8_rest:
+	ADDQ $0x04, R9
+	JEQ  narrow_8_segment
+
+narrow_8_k:
+	VMASKMOVPS   (R8), Y12, Y0
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y0, Y2, Y4
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y0, Y3, Y5
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y0, Y2, Y6
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y0, Y3, Y7
+	VBROADCASTSS (CX)(DX*4), Y2
+	VFMADD231PS  Y0, Y2, Y8
+	VBROADCASTSS (CX)(SI*1), Y3
+	VFMADD231PS  Y0, Y3, Y9
+	VBROADCASTSS (CX)(BX*2), Y2
+	VFMADD231PS  Y0, Y2, Y10
+	VBROADCASTSS (CX)(DI*1), Y3
+	VFMADD231PS  Y0, Y3, Y11
+	ADDQ         R10, CX
+	ADDQ         R11, R8
+	DECQ         R9
+	JNE          narrow_8_k
+	JMP          narrow_8_segment
+
+narrow_8_store:
 	MOVQ       16(AX), CX
 	MOVQ       96(AX), DX
+	MOVQ       104(AX), BX
 	CMPQ       120(AX), $0x00
-	JEQ        tail_4_assign
-	VMASKMOVPS (CX), Y12, Y0
+	JEQ        narrow_8_assign
+	MOVQ       CX, AX
+	VMASKMOVPS (AX), Y12, Y0
 	VADDPS     Y0, Y4, Y4
-	VMASKMOVPS Y4, Y12, (CX)
-	VMASKMOVPS 32(CX), Y13, Y0
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
 	VADDPS     Y0, Y5, Y5
-	VMASKMOVPS Y5, Y13, 32(CX)
-	ADDQ       DX, CX
-	VMASKMOVPS (CX), Y12, Y0
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
 	VADDPS     Y0, Y6, Y6
-	VMASKMOVPS Y6, Y12, (CX)
-	VMASKMOVPS 32(CX), Y13, Y0
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
 	VADDPS     Y0, Y7, Y7
-	VMASKMOVPS Y7, Y13, 32(CX)
-	ADDQ       DX, CX
-	VMASKMOVPS (CX), Y12, Y0
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
 	VADDPS     Y0, Y8, Y8
-	VMASKMOVPS Y8, Y12, (CX)
-	VMASKMOVPS 32(CX), Y13, Y0
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
 	VADDPS     Y0, Y9, Y9
-	VMASKMOVPS Y9, Y13, 32(CX)
-	ADDQ       DX, CX
-	VMASKMOVPS (CX), Y12, Y0
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
 	VADDPS     Y0, Y10, Y10
-	VMASKMOVPS Y10, Y12, (CX)
-	VMASKMOVPS 32(CX), Y13, Y0
+	ADDQ       DX, AX
+	VMASKMOVPS (AX), Y12, Y0
 	VADDPS     Y0, Y11, Y11
-	VMASKMOVPS Y11, Y13, 32(CX)
-	VZEROUPPER
-	RET
+	ADDQ       DX, AX
 
-tail_4_assign:
-	VMASKMOVPS Y4, Y12, (CX)
-	VMASKMOVPS Y5, Y13, 32(CX)
-	ADDQ       DX, CX
-	VMASKMOVPS Y6, Y12, (CX)
-	VMASKMOVPS Y7, Y13, 32(CX)
-	ADDQ       DX, CX
-	VMASKMOVPS Y8, Y12, (CX)
-	VMASKMOVPS Y9, Y13, 32(CX)
-	ADDQ       DX, CX
-	VMASKMOVPS Y10, Y12, (CX)
-	VMASKMOVPS Y11, Y13, 32(CX)
+narrow_8_assign:
+	CMPQ    BX, $0x08
+	JNE     narrow_8_four0
+	VMOVUPS Y4, (CX)
+	JMP     narrow_8_stored0
+
+narrow_8_four0:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_8_two0
+	VMOVUPS      X4, (AX)
+	VEXTRACTF128 $0x01, Y4, X4
+	ADDQ         $0x10, AX
+
+narrow_8_two0:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_8_one0
+	VMOVLPS  X4, (AX)
+	VMOVHLPS X4, X4, X4
+	ADDQ     $0x08, AX
+
+narrow_8_one0:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_8_stored0
+	VMOVSS X4, (AX)
+
+narrow_8_stored0:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_8_four1
+	VMOVUPS Y5, (CX)
+	JMP     narrow_8_stored1
+
+narrow_8_four1:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_8_two1
+	VMOVUPS      X5, (AX)
+	VEXTRACTF128 $0x01, Y5, X5
+	ADDQ         $0x10, AX
+
+narrow_8_two1:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_8_one1
+	VMOVLPS  X5, (AX)
+	VMOVHLPS X5, X5, X5
+	ADDQ     $0x08, AX
+
+narrow_8_one1:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_8_stored1
+	VMOVSS X5, (AX)
+
+narrow_8_stored1:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_8_four2
+	VMOVUPS Y6, (CX)
+	JMP     narrow_8_stored2
+
+narrow_8_four2:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_8_two2
+	VMOVUPS      X6, (AX)
+	VEXTRACTF128 $0x01, Y6, X6
+	ADDQ         $0x10, AX
+
+narrow_8_two2:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_8_one2
+	VMOVLPS  X6, (AX)
+	VMOVHLPS X6, X6, X6
+	ADDQ     $0x08, AX
+
+narrow_8_one2:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_8_stored2
+	VMOVSS X6, (AX)
+
+narrow_8_stored2:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_8_four3
+	VMOVUPS Y7, (CX)
+	JMP     narrow_8_stored3
+
+narrow_8_four3:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_8_two3
+	VMOVUPS      X7, (AX)
+	VEXTRACTF128 $0x01, Y7, X7
+	ADDQ         $0x10, AX
+
+narrow_8_two3:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_8_one3
+	VMOVLPS  X7, (AX)
+	VMOVHLPS X7, X7, X7
+	ADDQ     $0x08, AX
+
+narrow_8_one3:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_8_stored3
+	VMOVSS X7, (AX)
+
+narrow_8_stored3:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_8_four4
+	VMOVUPS Y8, (CX)
+	JMP     narrow_8_stored4
+
+narrow_8_four4:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_8_two4
+	VMOVUPS      X8, (AX)
+	VEXTRACTF128 $0x01, Y8, X8
+	ADDQ         $0x10, AX
+
+narrow_8_two4:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_8_one4
+	VMOVLPS  X8, (AX)
+	VMOVHLPS X8, X8, X8
+	ADDQ     $0x08, AX
+
+narrow_8_one4:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_8_stored4
+	VMOVSS X8, (AX)
+
+narrow_8_stored4:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_8_four5
+	VMOVUPS Y9, (CX)
+	JMP     narrow_8_stored5
+
+narrow_8_four5:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_8_two5
+	VMOVUPS      X9, (AX)
+	VEXTRACTF128 $0x01, Y9, X9
+	ADDQ         $0x10, AX
+
+narrow_8_two5:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_8_one5
+	VMOVLPS  X9, (AX)
+	VMOVHLPS X9, X9, X9
+	ADDQ     $0x08, AX
+
+narrow_8_one5:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_8_stored5
+	VMOVSS X9, (AX)
+
+narrow_8_stored5:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_8_four6
+	VMOVUPS Y10, (CX)
+	JMP     narrow_8_stored6
+
+narrow_8_four6:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_8_two6
+	VMOVUPS      X10, (AX)
+	VEXTRACTF128 $0x01, Y10, X10
+	ADDQ         $0x10, AX
+
+narrow_8_two6:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_8_one6
+	VMOVLPS  X10, (AX)
+	VMOVHLPS X10, X10, X10
+	ADDQ     $0x08, AX
+
+narrow_8_one6:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_8_stored6
+	VMOVSS X10, (AX)
+
+narrow_8_stored6:
+	ADDQ    DX, CX
+	CMPQ    BX, $0x08
+	JNE     narrow_8_four7
+	VMOVUPS Y11, (CX)
+	JMP     narrow_8_stored7
+
+narrow_8_four7:
+	MOVQ         CX, AX
+	TESTQ        $0x00000004, BX
+	JEQ          narrow_8_two7
+	VMOVUPS      X11, (AX)
+	VEXTRACTF128 $0x01, Y11, X11
+	ADDQ         $0x10, AX
+
+narrow_8_two7:
+	TESTQ    $0x00000002, BX
+	JEQ      narrow_8_one7
+	VMOVLPS  X11, (AX)
+	VMOVHLPS X11, X11, X11
+	ADDQ     $0x08, AX
+
+narrow_8_one7:
+	TESTQ  $0x00000001, BX
+	JEQ    narrow_8_stored7
+	VMOVSS X11, (AX)
+
+narrow_8_stored7:
 	VZEROUPPER
 	RET

@@ -19,7 +19,7 @@ type tile struct {
 	rs, cs, bs int
 	ldc        int
 	mask       uint64         // bit per column of the last vector
-	lanes      unsafe.Pointer // the same for AVX2: all ones or zero for each of 16 columns
+	lanes      unsafe.Pointer // the same for AVX2: all ones or zero for each of 8 columns, which mask counts
 	add        int            // 1 adds to c
 	ahead      int            // what to prefetch: a + ahead, then in steps of pace
 	pace       int
@@ -36,8 +36,8 @@ type tile struct {
 // tileRows is the height of the highest AVX-512 tile.
 const tileRows = 14
 
-// lanes holds the masks of AVX2: those of n columns begin at lanes[16-n].
-var lanes = [32]int32{-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}
+// lanes holds the masks of AVX2: those of n columns begin at lanes[8-n].
+var lanes = [16]int32{-1, -1, -1, -1, -1, -1, -1, -1}
 
 // balance returns the height of the next tile of m rows: the rows are spread evenly
 // over as few tiles as possible, 16 as 8 and 8 rather than 14 and 2.

@@ -16,16 +16,23 @@ func gemm(c *build.Context) {
 	f = newFunction(c, "gemmTile16", "A tile of up to 14 rows and 1 to 16 columns. Z4 to Z17 are the accumulators, Z0 is a row of B.")
 	f.dispatch("rows16", 14, func(label string, rows int) { f.gemm512(label, rows, 1) })
 	f = newFunction(c, "gemmTile16AVX2", "A tile of up to 6 rows and 16 columns. Y4 to Y15 are the accumulators, Y0 and Y1 a row of B, Y2 and Y3 broadcast elements of A.")
-	f.dispatch("avx2", 6, func(label string, rows int) { f.gemm256(label, rows, false) })
-	f = newFunction(c, "gemmTail16AVX2", "A tile of up to 4 rows and 1 to 15 columns, which lanes masks. Y4 to Y11 are the accumulators, Y0 and Y1 a row of B, Y2 broadcast elements of A, Y12 and Y13 the masks.")
-	f.dispatch("tail", 4, func(label string, rows int) { f.gemm256(label, rows, true) })
+	f.dispatch("avx2", 6, func(label string, rows int) { f.gemm256(label, rows, 2) })
+	f = newFunction(c, "gemmTile8AVX2", "A tile of up to 8 rows and 1 to 8 columns, which lanes masks and mask counts. Y4 to Y11 are the accumulators, Y0 is a row of B, Y2 and Y3 broadcast elements of A, Y12 is the mask.")
+	f.dispatch("narrow", 8, func(label string, rows int) { f.gemm256(label, rows, 1) })
 }
 
-// loops writes the loops over segments and k around body, which reads rows and b.
-func (f function) loops(label string, n int, body func(r *rows, b reg.Register)) {
+// loops writes the loops over segments and k around body, which reads rows and b. unroll terms
+// at a time share what a turn of the inner loop costs; their rows of B are read at b, b+bs, b+2·bs and
+// b+3·bs, and prefetches of lines is what they fetch of the rows that come next.
+func (f function) loops(label string, n, unroll, lines int, body func(r *rows, b Mem)) {
 	r := f.newRows(n)
 	b, k, p := f.GP64(), f.GP64(), f.GP64()
 	cs, bs, ahead := f.load("cs"), f.load("bs"), f.GP64()
+	at := []Mem{{Base: b}, {Base: b, Index: bs, Scale: 1}, {Base: b, Index: bs, Scale: 2}, {}}
+	if unroll > 3 {
+		at[3] = Mem{Base: b, Index: f.GP64(), Scale: 1}
+		f.LEAQ(Mem{Base: bs, Index: bs, Scale: 2}, at[3].Index)
+	}
 	s := f.GP64()
 	f.XORQ(s, s)
 	f.Label(label + "_segment")
@@ -44,12 +51,33 @@ func (f function) loops(label string, n int, body func(r *rows, b reg.Register))
 	f.ADDQ(f.field("b"), b)
 	f.INCQ(s)
 	f.MOVQ(f.field("k"), k)
+	if unroll > 1 {
+		f.SUBQ(Imm(uint64(unroll)), k)
+		f.JL(LabelRef(label + "_rest"))
+		f.Label(label + "_several")
+		for u := range unroll {
+			body(r, at[u])
+			f.advance(r, cs)
+		}
+		for line := range lines {
+			f.PREFETCHT0(Mem{Base: ahead, Disp: 64 * line})
+		}
+		f.LEAQ(Mem{Base: b, Index: bs, Scale: uint8(unroll)}, b)
+		f.ADDQ(f.field("pace"), ahead)
+		f.SUBQ(Imm(uint64(unroll)), k)
+		f.JGE(LabelRef(label + "_several"))
+		f.Label(label + "_rest")
+		f.ADDQ(Imm(uint64(unroll)), k)
+		f.JEQ(LabelRef(label + "_segment"))
+	}
 	f.Label(label + "_k")
-	body(r, b)
-	f.PREFETCHT0(Mem{Base: ahead})
+	body(r, at[0])
 	f.advance(r, cs)
 	f.ADDQ(bs, b)
-	f.ADDQ(f.field("pace"), ahead)
+	if unroll == 1 {
+		f.PREFETCHT0(Mem{Base: ahead})
+		f.ADDQ(f.field("pace"), ahead)
+	}
 	f.DECQ(k)
 	f.JNE(LabelRef(label + "_k"))
 	f.JMP(LabelRef(label + "_segment"))
@@ -84,9 +112,9 @@ func (f function) gemm512(label string, n, vectors int) {
 		}
 	}
 	f.Label(label + "_begin")
-	f.loops(label, n, func(r *rows, b reg.Register) {
+	f.loops(label, n, 1, 1, func(r *rows, b Mem) {
 		for v := range vectors {
-			load(Mem{Base: b}, v, zmm(v))
+			load(b, v, zmm(v))
 		}
 		for i := range n {
 			if vectors == 1 {
@@ -133,19 +161,17 @@ func (f function) RETfrom(label string) {
 	f.Label(label)
 }
 
-func (f function) gemm256(label string, n int, masked bool) {
-	const vectors = 2
+// gemm256 writes a tile of 16 columns in two vectors, or of up to 8 in one.
+func (f function) gemm256(label string, n, vectors int) {
 	acc := func(i, v int) reg.VecPhysical { return ymm(4 + i*vectors + v) }
-	mask := func(v int) reg.VecPhysical { return ymm(12 + v) }
-	if masked {
+	mask := ymm(12)
+	if vectors == 1 {
 		lanes := f.load("lanes")
-		for v := range vectors {
-			f.VMOVUPS(Mem{Base: lanes, Disp: 32 * v}, mask(v))
-		}
+		f.VMOVUPS(Mem{Base: lanes}, mask)
 	}
 	load := func(m Mem, v int, y reg.VecPhysical) {
-		if masked {
-			f.VMASKMOVPS(m.Offset(32*v), mask(v), y)
+		if vectors == 1 {
+			f.VMASKMOVPS(m, mask, y)
 		} else {
 			f.VMOVUPS(m.Offset(32*v), y)
 		}
@@ -167,9 +193,9 @@ func (f function) gemm256(label string, n int, masked bool) {
 		}
 	}
 	f.Label(label + "_begin")
-	f.loops(label, n, func(r *rows, b reg.Register) {
+	f.loops(label, n, 4, 2, func(r *rows, b Mem) {
 		for v := range vectors {
-			load(Mem{Base: b}, v, ymm(v))
+			load(b, v, ymm(v))
 		}
 		for i := range n {
 			f.VBROADCASTSS(r.at(i), ymm(2+i%2))
@@ -179,6 +205,10 @@ func (f function) gemm256(label string, n int, masked bool) {
 		}
 	})
 	c, ldc := f.load("c"), f.load("ldc")
+	if vectors == 1 {
+		f.storeColumns(label, n, mask, c, ldc)
+		return
+	}
 	f.CMPQ(f.field("add"), Imm(0))
 	f.JEQ(LabelRef(label + "_assign"))
 	for _, add := range []bool{true, false} {
@@ -189,18 +219,57 @@ func (f function) gemm256(label string, n int, masked bool) {
 			for v := range vectors {
 				m := Mem{Base: c, Disp: 32 * v}
 				if add {
-					load(Mem{Base: c}, v, ymm(0))
-					f.VADDPS(ymm(0), acc(i, v), acc(i, v))
+					f.VADDPS(m, acc(i, v), acc(i, v))
 				}
-				if masked {
-					f.VMASKMOVPS(acc(i, v), mask(v), m)
-				} else {
-					f.VMOVUPS(acc(i, v), m)
-				}
+				f.VMOVUPS(acc(i, v), m)
 			}
 			if i < n-1 {
 				f.ADDQ(ldc, c)
 			}
+		}
+	}
+}
+
+// storeColumns stores or adds the first one to eight columns of the rows in Y4 and those that
+// follow. Masked stores would be slow on some processors.
+func (f function) storeColumns(label string, n int, mask reg.Register, c, ldc reg.GPVirtual) {
+	columns, p := f.load("mask"), f.GP64()
+	f.CMPQ(f.field("add"), Imm(0))
+	f.JEQ(LabelRef(label + "_assign"))
+	f.MOVQ(c, p)
+	for i := range n {
+		f.VMASKMOVPS(Mem{Base: p}, mask, ymm(0))
+		f.VADDPS(ymm(0), ymm(4+i), ymm(4+i))
+		f.ADDQ(ldc, p)
+	}
+	f.Label(label + "_assign")
+	for i := range n {
+		y, x := ymm(4+i), xmm(4+i)
+		at := func(what string) string { return fmt.Sprint(label, "_", what, i) }
+		f.CMPQ(columns, Imm(8))
+		f.JNE(LabelRef(at("four")))
+		f.VMOVUPS(y, Mem{Base: c})
+		f.JMP(LabelRef(at("stored")))
+		f.Label(at("four"))
+		f.MOVQ(c, p)
+		f.TESTQ(U32(4), columns)
+		f.JEQ(LabelRef(at("two")))
+		f.VMOVUPS(x, Mem{Base: p})
+		f.VEXTRACTF128(Imm(1), y, x)
+		f.ADDQ(Imm(16), p)
+		f.Label(at("two"))
+		f.TESTQ(U32(2), columns)
+		f.JEQ(LabelRef(at("one")))
+		f.VMOVLPS(x, Mem{Base: p})
+		f.VMOVHLPS(x, x, x)
+		f.ADDQ(Imm(8), p)
+		f.Label(at("one"))
+		f.TESTQ(U32(1), columns)
+		f.JEQ(LabelRef(at("stored")))
+		f.VMOVSS(x, Mem{Base: p})
+		f.Label(at("stored"))
+		if i < n-1 {
+			f.ADDQ(ldc, c)
 		}
 	}
 }
