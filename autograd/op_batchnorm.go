@@ -111,17 +111,8 @@ func (o BatchNormOp) Infer(env Env, in []Type) (Spec, error) {
 	if err != nil {
 		return Spec{}, err
 	}
-	if err := checkVector("gamma", in[1], c); err != nil {
+	if err := o.check(c, in[1], in[2]); err != nil {
 		return Spec{}, err
-	}
-	if err := checkVector("beta", in[2], c); err != nil {
-		return Spec{}, err
-	}
-	if err := o.validate(); err != nil {
-		return Spec{}, err
-	}
-	if o.Mean == nil || o.Var == nil || len(o.Mean.Value) != c || len(o.Var.Value) != c {
-		return Spec{}, fmt.Errorf("the moving statistics must have %d channels", c)
 	}
 	s := Spec{Out: in[0].Floats(), ReadsIn: []bool{true, true, false}}
 	for i := range in {
@@ -130,62 +121,79 @@ func (o BatchNormOp) Infer(env Env, in []Type) (Spec, error) {
 	return s, nil
 }
 
-// batchNorm is the step of [BatchNormOp].
-type batchNorm struct {
-	BatchNormOp
-	batch          bool // statistics of the batch
-	n              int  // values per channel
-	x, gamma, beta *asFloats
-	y              View
-	dx, dgamma     View
-	dbeta, dy      View
-	stats          *moments
-	sums           *moments
-	mean, inv      []float64 // μ and 1/σ of this step
-	scale, shift   []float32 // y = x·scale + shift
-	a, b, c        []float32 // dx = dy·a + x·b + c
-	zero           []float32
-	forward        *rowLoop
-	backward       *rowLoop
-	row            []float32 // one per worker
+// check checks what goes with c channels.
+func (o BatchNormOp) check(c int, gamma, beta Type) error {
+	if err := checkVector("gamma", gamma, c); err != nil {
+		return err
+	}
+	if err := checkVector("beta", beta, c); err != nil {
+		return err
+	}
+	if err := o.validate(); err != nil {
+		return err
+	}
+	if o.Mean == nil || o.Var == nil || len(o.Mean.Value) != c || len(o.Var.Value) != c {
+		return fmt.Errorf("the moving statistics must have %d channels", c)
+	}
+	return nil
 }
 
-// Bind implements [Op].
-func (o BatchNormOp) Bind(b *Binding) Step {
-	s := &batchNorm{BatchNormOp: o, batch: b.Mode == Train, y: b.Out,
-		dx: b.GradIn[0], dgamma: b.GradIn[1], dbeta: b.GradIn[2], dy: b.GradOut}
-	s.x, s.gamma, s.beta = b.floatsOf(0, Border{}), b.floatsOf(1, Border{}), b.floatsOf(2, Border{})
-	l := s.y.L
-	s.n = l.N * l.H * l.W
-	s.mean, s.inv = make([]float64, l.C), make([]float64, l.C)
-	s.scale, s.shift = make([]float32, l.C), make([]float32, l.C)
-	s.forward = overRows(s.y, s.normalize)
-	if s.batch {
-		s.stats = newMoments(s.x.View, s.x.View)
+// A normalizer holds the parameters of a batch norm in the forms in which rows of pixels
+// read them: those that are not float64 are repeated for some pixels, which makes longer loops.
+type normalizer struct {
+	BatchNormOp
+	batch         bool // statistics of the batch
+	n             int  // values per channel
+	gamma, beta   *asFloats
+	dgamma, dbeta View
+	stats         *moments  // of x and x²; nil with moving statistics
+	sums          *moments  // of dy and dy·x; nil where nobody needs them
+	mean, inv     []float64 // μ and 1/σ of this step
+	scale, shift  []float32 // y = x·scale + shift
+	a, b, k       []float32 // dx = dy·a + (b + x·k); nil where no gradient is wanted
+}
+
+// newNormalizer binds a batch norm whose operands gamma and beta are number gamma and the
+// next, and whose input is x.
+func newNormalizer(o BatchNormOp, b *Binding, gamma int, x View) *normalizer {
+	l := x.L
+	s := &normalizer{BatchNormOp: o, batch: b.Mode == Train, n: l.N * l.H * l.W, gamma: b.floatsOf(gamma, Border{}), beta: b.floatsOf(gamma+1, Border{}),
+		dgamma: b.GradIn[gamma], dbeta: b.GradIn[gamma+1], mean: make([]float64, l.C), inv: make([]float64, l.C)}
+	pixels := max(1, min(l.W, 64/l.C))
+	for l.W%pixels != 0 {
+		pixels--
 	}
-	if s.dy.Empty() {
+	s.scale, s.shift = make([]float32, pixels*l.C), make([]float32, pixels*l.C)
+	if s.batch {
+		s.stats = newMoments(x, x)
+	}
+	if b.GradOut.Empty() {
 		return s
 	}
+	s.a, s.b, s.k = make([]float32, pixels*l.C), make([]float32, pixels*l.C), make([]float32, pixels*l.C)
 	if s.batch || !s.dgamma.Empty() || !s.dbeta.Empty() {
-		s.sums = newMoments(s.dy, s.x.View)
-	}
-	if !s.dx.Empty() {
-		s.a, s.b, s.c = make([]float32, l.C), make([]float32, l.C), make([]float32, l.C)
-		s.zero = make([]float32, l.C)
-		s.row = make([]float32, b.Workers*l.W*l.C)
-		s.backward = overRows(s.dx, nil)
-		s.backward.fn = s.gradient
+		s.sums = newMoments(b.GradOut, x)
 	}
 	return s
 }
 
-func (s *batchNorm) Forward(c *Context) {
-	s.x.run(c)
+// prepare reads the operands.
+func (s *normalizer) prepare(c *Context) {
 	s.gamma.run(c)
 	s.beta.run(c)
+}
+
+// update follows the statistics: those in stats, which it also stages, or the moving ones.
+func (s *normalizer) update() {
 	if s.batch {
-		s.stats.run(c)
-		s.follow()
+		mean, variance := s.Mean.Stage(), s.Var.Stage()
+		n := float64(s.n)
+		for i, sum := range s.stats.A {
+			m := sum / n
+			v := max(s.stats.AB[i]/n-m*m, 0)
+			s.mean[i], s.inv[i] = m, 1/math.Sqrt(v+float64(s.Epsilon()))
+			mean[i], variance[i] = s.Move(mean[i], variance[i], m, v, s.n)
+		}
 	} else {
 		for i, v := range s.Var.Value {
 			s.mean[i], s.inv[i] = float64(s.Mean.Value[i]), 1/math.Sqrt(float64(v)+float64(s.Epsilon()))
@@ -195,33 +203,15 @@ func (s *batchNorm) Forward(c *Context) {
 		scale := float64(s.gamma.F32[i]) * inv
 		s.scale[i], s.shift[i] = float32(scale), float32(float64(s.beta.F32[i])-s.mean[i]*scale)
 	}
-	s.forward.run(c)
+	repeat(s.scale, len(s.inv))
+	repeat(s.shift, len(s.inv))
 }
 
-// follow takes mean and variance from the sums of x and x² and stages the moving
-// statistics.
-func (s *batchNorm) follow() {
-	mean, variance := s.Mean.Stage(), s.Var.Stage()
-	n := float64(s.n)
-	for i, sum := range s.stats.A {
-		m := sum / n
-		v := max(s.stats.AB[i]/n-m*m, 0)
-		s.mean[i], s.inv[i] = m, 1/math.Sqrt(v+float64(s.Epsilon()))
-		mean[i], variance[i] = s.Move(mean[i], variance[i], m, v, s.n)
-	}
-}
-
-func (s *batchNorm) normalize(_, r0, r1 int) {
-	for r := r0; r < r1; r++ {
-		kernels.ScaleBias(s.y.f32Row(r), s.x.f32Row(r), s.scale, s.shift)
-	}
-}
-
-// dβ = Σ dy; dγ = Σ dy·x̂; dx = γ/σ·(dy − dβ/n − x̂·dγ/n), without the last two
-// terms where the statistics are not those of the batch.
-func (s *batchNorm) Backward(c *Context) {
+// backward takes the sums, writes dβ = Σ dy and dγ = Σ dy·x̂, and computes the factors of dx =
+// γ/σ·(dy − dβ/n − x̂·dγ/n), which is without the last two terms where the statistics are not
+// those of the batch.
+func (s *normalizer) backward(c *Context) {
 	if s.sums != nil {
-		s.x.run(c)
 		s.sums.run(c)
 		for i, sum := range s.sums.A {
 			s.sums.AB[i] = (s.sums.AB[i] - s.mean[i]*sum) * s.inv[i]
@@ -233,37 +223,100 @@ func (s *batchNorm) Backward(c *Context) {
 			writeSums(s.dgamma, s.sums.AB)
 		}
 	}
-	if s.backward == nil {
-		return
-	}
-	s.gamma.run(c)
 	for i, inv := range s.inv {
 		a := float64(s.gamma.F32[i]) * inv
 		s.a[i] = float32(a)
 		if s.batch {
-			b := -a * inv * s.sums.AB[i] / float64(s.n)
-			s.b[i], s.c[i] = float32(b), float32(-b*s.mean[i]-a*s.sums.A[i]/float64(s.n))
+			k := -a * inv * s.sums.AB[i] / float64(s.n)
+			s.k[i], s.b[i] = float32(k), float32(-k*s.mean[i]-a*s.sums.A[i]/float64(s.n))
 		}
 	}
-	s.backward.run(c)
+	for _, f := range [][]float32{s.a, s.b, s.k} {
+		repeat(f, len(s.inv))
+	}
 }
 
-// gradient computes a block of rows of dx = dy·a + (x·b + c).
+// repeat copies the first n elements to the rest.
+func repeat(x []float32, n int) {
+	for i := n; i < len(x); i += n {
+		copy(x[i:i+n], x[:n])
+	}
+}
+
+// batchNorm is the step of [BatchNormOp].
+type batchNorm struct {
+	*normalizer
+	x        *asFloats
+	y        View
+	dx, dy   View
+	forward  *rowLoop
+	backward *rowLoop
+	row      []float32 // one per worker
+}
+
+// Bind implements [Op].
+func (o BatchNormOp) Bind(b *Binding) Step {
+	s := &batchNorm{y: b.Out, dx: b.GradIn[0], dy: b.GradOut, x: b.floatsOf(0, Border{})}
+	s.normalizer = newNormalizer(o, b, 1, s.x.View)
+	s.forward = overRows(s.y, s.normalize)
+	if !s.dx.Empty() {
+		_, length := s.dx.Rows()
+		s.row = make([]float32, b.Pool.Workers()*length)
+		s.backward = overRows(s.dx, nil)
+		s.backward.fn = s.gradient
+	}
+	return s
+}
+
+func (s *batchNorm) Forward(c *Context) {
+	s.x.run(c)
+	s.prepare(c)
+	if s.stats != nil {
+		s.stats.run(c)
+	}
+	s.update()
+	s.forward.run(c)
+}
+
+func (s *batchNorm) normalize(_, r0, r1 int) {
+	for r := r0; r < r1; r++ {
+		kernels.ScaleBias(s.y.f32Row(r), s.x.f32Row(r), s.scale, s.shift)
+	}
+}
+
+func (s *batchNorm) Backward(c *Context) {
+	if s.dy.Empty() {
+		return
+	}
+	s.x.run(c)
+	s.prepare(c)
+	s.normalizer.backward(c)
+	if s.backward != nil {
+		s.backward.run(c)
+	}
+}
+
+// gradient computes a block of rows of dx.
 func (s *batchNorm) gradient(worker, block int) {
 	_, length := s.dx.Rows()
 	row := s.row[worker*length : (worker+1)*length]
 	l := s.backward
 	for r := block * l.per; r < min((block+1)*l.per, l.rows); r++ {
-		dx, dy := s.dx.f32Row(r), s.dy.f32Row(r)
-		if s.dx.Add {
-			kernels.ScaleBias(row, dy, s.a, s.zero)
-			kernels.Add(dx, dx, row)
-		} else {
-			kernels.ScaleBias(dx, dy, s.a, s.zero)
+		dx := s.dx.f32Row(r)
+		if !s.dx.Add {
+			s.back(dx, s.dy.f32Row(r), s.x.View, r)
+			continue
 		}
-		if s.batch {
-			kernels.ScaleBias(row, s.x.f32Row(r), s.b, s.c)
-			kernels.Add(dx, dx, row)
-		}
+		s.back(row, s.dy.f32Row(r), s.x.View, r)
+		kernels.Add(dx, dx, row)
+	}
+}
+
+// back computes row r of dx.
+func (s *normalizer) back(dx, dy []float32, x View, r int) {
+	if s.batch {
+		kernels.Mix(dx, dy, x.f32Row(r), s.a, s.b, s.k)
+	} else {
+		kernels.ScaleBias(dx, dy, s.a, s.b)
 	}
 }

@@ -234,17 +234,27 @@ func imageBands(batch, rows int) int {
 }
 
 func (s *conv) Forward(c *Context) {
+	s.prepare(c)
+	c.Pool.Run(s.y.L.N*s.bands, s.forward)
+}
+
+// prepare brings weight and bias into the form that bands read.
+func (s *conv) prepare(c *Context) {
 	s.w.run(c)
 	if s.b != nil {
 		s.b.run(c)
 	}
 	s.fwd.update(s.w.F32)
-	c.Pool.Run(s.y.L.N*s.bands, s.forward)
+}
+
+// bandRows returns the image and the rows of band i.
+func (s *conv) bandRows(i int) (n, from, to int) {
+	n, k := i/s.bands, i%s.bands
+	return n, k * s.s.OH / s.bands, (k + 1) * s.s.OH / s.bands
 }
 
 func (s *conv) forwardBand(worker, i int) {
-	n, k := i/s.bands, i%s.bands
-	from, to := k*s.s.OH/s.bands, (k+1)*s.s.OH/s.bands
+	n, from, to := s.bandRows(i)
 	band, yl := s.s, s.y.L
 	band.OH, band.PadTop = to-from, s.s.PadTop-from*s.s.StrideH
 	yl.Off += from * yl.SH

@@ -90,7 +90,7 @@ func TestProgramsAreLaidOutSoundly(t *testing.T) {
 	k := Conv2D("conv2", h, v, nil, ConvAttrs{Pad: Same(3)})
 	sum := Add("sum", k, h)
 	g.SetOutput("loss", MeanSquaredError("loss", Tanh("tanh", sum), sum))
-	p, err := g.Compile(CompileOptions{Mode: Train, Batch: 2})
+	p, err := g.Compile(CompileOptions{Mode: Train, Batch: 2, Plain: true})
 	if err != nil {
 		t.Fatal(err)
 	}

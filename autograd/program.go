@@ -23,9 +23,10 @@ type CompileOptions struct {
 	Seed uint64
 	// Passes are applied after those of the graph.
 	Passes []Pass
-	// Plain leaves out the passes of the graph: the network runs node by node.
+	// Plain leaves out the passes of the graph and fusions: the network runs node by node.
 	Plain bool
-	// Wanted are further nodes, by name, that must stay readable as outputs.
+	// Wanted are further nodes, by name, that must stay readable as outputs. Nothing is fused
+	// then.
 	Wanted []string
 	// InputGrad asks for the gradients of the inputs of element type Float32.
 	InputGrad bool
@@ -69,6 +70,7 @@ func (g *Graph) Compile(opt CompileOptions) (*Program, error) {
 	if !opt.Plain {
 		passes = append(append([]Pass(nil), g.passes...), opt.Passes...)
 	}
+	passes = append(passes[:len(passes):len(passes)], opt.fusions()...)
 	for _, p := range passes {
 		h, err := g.rewriteFor(opt.Mode, func(e *Edit) error { return p.Apply(opt.Mode, e) })
 		if err != nil {

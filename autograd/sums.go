@@ -93,10 +93,22 @@ func (m *moments) sums(i int) []float64 {
 	return m.part[i*width : (i+1)*width]
 }
 
+// images returns the images n0..n1-1 of part i.
+func (m *moments) images(i int) (n0, n1 int) { return i * m.a.L.N / m.n, (i + 1) * m.a.L.N / m.n }
+
 func (m *moments) compute(_, i int) {
+	m.begin(i)
+	n0, n1 := m.images(i)
+	m.add(i, n0, n1)
+}
+
+// begin empties part i.
+func (m *moments) begin(i int) { clear(m.sums(i)) }
+
+// add takes images n0..n1-1 into part i.
+func (m *moments) add(i, n0, n1 int) {
 	s, ch := m.sums(i), len(m.A)
-	clear(s)
-	kernels.ChannelProducts(s[:ch], s[ch:], m.a.F32, m.a.L, m.b.F32, m.b.L, i*m.a.L.N/m.n, (i+1)*m.a.L.N/m.n)
+	kernels.ChannelProducts(s[:ch], s[ch:], m.a.F32, m.a.L, m.b.F32, m.b.L, n0, n1)
 }
 
 // channelSums writes the gradient of a vector that is added to every pixel.

@@ -23,7 +23,7 @@ func watched(p *autograd.Program) (forward, backward []string) {
 
 func TestWatchSeesEveryNodeInTheOrderOfTheStep(t *testing.T) {
 	g := convNet(t)
-	p := compile(t, g, autograd.CompileOptions{Mode: autograd.Train, Batch: netBatch})
+	p := compile(t, g, autograd.CompileOptions{Mode: autograd.Train, Batch: netBatch, Plain: true})
 	loadNet(t, p)
 	forward, backward := watched(p)
 	var want []string
@@ -71,7 +71,7 @@ func TestWatchChangesNothing(t *testing.T) {
 // and one whose input has.
 func TestCost(t *testing.T) {
 	g := convNet(t)
-	p := compile(t, g, autograd.CompileOptions{Mode: autograd.Train, Batch: netBatch})
+	p := compile(t, g, autograd.CompileOptions{Mode: autograd.Train, Batch: netBatch, Plain: true})
 	const n, pixels, half = netBatch, 12 * 10, 6 * 5
 	for _, c := range []struct {
 		node              string
@@ -90,7 +90,7 @@ func TestCost(t *testing.T) {
 			t.Errorf("%s: %+v and %+v, want %+v and %+v", c.node, forward, backward, c.forward, c.backward)
 		}
 	}
-	e := compile(t, g, autograd.CompileOptions{Mode: autograd.Evaluate, Batch: netBatch, Outputs: []string{"logits"}})
+	e := compile(t, g, autograd.CompileOptions{Mode: autograd.Evaluate, Batch: netBatch, Plain: true, Outputs: []string{"logits"}})
 	if forward, backward := e.Cost(g.Node("c2")); forward.MACs == 0 || backward != (autograd.Cost{}) {
 		t.Errorf("evaluation: %+v and %+v", forward, backward)
 	}

@@ -20,7 +20,7 @@
 //	channel sums      portable avx2         ChannelSums
 //	depthwise         portable avx2 avx512  depthwise convolutions, Average, SumCodes
 //	divide            portable avx2         Average, AverageBackward
-//	elementwise       portable avx2 avx512  ReLU, ReLUBackward, Add, Axpy, ScaleBias
+//	elementwise       portable avx2 avx512  ReLU, ReLUBackward, Add, Axpy, ScaleBias, Mix
 //	gemm              portable avx2 avx512  GEMM: convolutions and linear layers
 //	gemm8             portable vnni         GEMM8: the same on codes
 //	gradient          portable avx2 avx512  DotCodes, SelectRange, SelectAccumulators, MixAccumulators

@@ -12,11 +12,13 @@ var (
 	add          = addPortable
 	axpy         = axpyPortable
 	scaleBias    = scaleBiasPortable
+	mix          = mixPortable
 )
 
 func init() {
 	register("elementwise", cpu.Portable, func() {
-		relu, reluBackward, add, axpy, scaleBias = reluPortable, reluBackwardPortable, addPortable, axpyPortable, scaleBiasPortable
+		relu, reluBackward, add, axpy = reluPortable, reluBackwardPortable, addPortable, axpyPortable
+		scaleBias, mix = scaleBiasPortable, mixPortable
 	})
 }
 
@@ -95,6 +97,26 @@ func scaleBiasPortable(dst, x, scale, bias []float32) {
 		d, v := dst[i:i+len(scale)], x[i:i+len(scale)]
 		for c, s := range scale {
 			d[c] = float32(v[c]*s) + bias[c]
+		}
+	}
+}
+
+// Mix sets dst[i] = a[c]·x[i] + (b[c] + k[c]·y[i]), c = i mod C, for rows x and y [pixels C]. Each
+// product and each sum is rounded on its own. dst may be x or y.
+func Mix(dst, x, y, a, b, k []float32) {
+	checkRow("mix", len(dst), len(x), len(a))
+	y, b, k = y[:len(dst)], b[:len(a)], k[:len(a)]
+	if len(dst) > 0 {
+		mix(dst, x, y, a, b, k)
+	}
+}
+
+func mixPortable(dst, x, y, a, b, k []float32) {
+	for i := 0; i < len(x); i += len(a) {
+		d, p, q := dst[i:i+len(a)], x[i:i+len(a)], y[i:i+len(a)]
+		for c, f := range a {
+			t := float32(q[c]*k[c]) + b[c]
+			d[c] = float32(p[c]*f) + t
 		}
 	}
 }

@@ -22,6 +22,9 @@ func axpyAVX512(dst, x *float32, n int, alpha float32)
 //go:noescape
 func scaleBiasAVX512(dst, x, scale, bias *float32, pixels, channels int)
 
+//go:noescape
+func mixAVX512(dst, x, y, a, b, k *float32, pixels, channels int)
+
 // accumulateLevel says which variant of accumulate runs. It is a number and not a function
 // variable, so that sums on the stack of a caller stay there.
 var accumulateLevel cpu.ISA
@@ -42,6 +45,9 @@ func init() {
 		axpy = func(dst []float32, alpha float32, x []float32) { axpyAVX512(&dst[0], &x[0], len(dst), alpha) }
 		scaleBias = func(dst, x, scale, bias []float32) {
 			scaleBiasAVX512(&dst[0], &x[0], &scale[0], &bias[0], len(x)/len(scale), len(scale))
+		}
+		mix = func(dst, x, y, a, b, k []float32) {
+			mixAVX512(&dst[0], &x[0], &y[0], &a[0], &b[0], &k[0], len(x)/len(a), len(a))
 		}
 	})
 }

@@ -274,3 +274,73 @@ next_4:
 	JNE  row_1
 	VZEROUPPER
 	RET
+
+// func mixAVX512(dst *float32, x *float32, y *float32, a *float32, b *float32, k *float32, pixels int, channels int)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·mixAVX512(SB), NOSPLIT, $0-64
+	// dst = a·x + (b + k·y), per channel
+	MOVQ  dst+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  y+16(FP), DX
+	MOVQ  a+24(FP), BX
+	MOVQ  b+32(FP), SI
+	MOVQ  k+40(FP), DI
+	MOVQ  pixels+48(FP), R8
+	MOVQ  channels+56(FP), R9
+	MOVL  $0x0000ffff, BX
+	KMOVW BX, K1
+	MOVQ  R9, R11
+	ANDQ  $0x0f, R11
+	BZHIL R11, BX, BX
+	KMOVW BX, K2
+
+row_1:
+	MOVQ a+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ k+40(FP), DI
+	MOVQ R9, R10
+
+vector_2:
+	CMPQ      R10, $0x10
+	JLT       rest_3
+	VMOVUPS.Z (DX), K1, Z1
+	VMOVUPS.Z (DI), K1, Z2
+	VMOVUPS.Z (SI), K1, Z3
+	VMULPS    Z2, Z1, Z1
+	VADDPS    Z3, Z1, Z1
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS.Z (BX), K1, Z2
+	VMULPS    Z2, Z0, Z0
+	VADDPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, DX
+	ADDQ      $0x40, BX
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	SUBQ      $0x10, R10
+	JMP       vector_2
+
+rest_3:
+	TESTQ     R11, R11
+	JEQ       next_4
+	VMOVUPS.Z (DX), K2, Z1
+	VMOVUPS.Z (DI), K2, Z2
+	VMOVUPS.Z (SI), K2, Z3
+	VMULPS    Z2, Z1, Z1
+	VADDPS    Z3, Z1, Z1
+	VMOVUPS.Z (CX), K2, Z0
+	VMOVUPS.Z (BX), K2, Z2
+	VMULPS    Z2, Z0, Z0
+	VADDPS    Z1, Z0, Z0
+	VMOVUPS   Z0, K2, (AX)
+	LEAQ      (AX)(R11*4), AX
+	LEAQ      (CX)(R11*4), CX
+	LEAQ      (DX)(R11*4), DX
+
+next_4:
+	DECQ R8
+	JNE  row_1
+	VZEROUPPER
+	RET

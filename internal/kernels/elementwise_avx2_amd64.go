@@ -23,6 +23,9 @@ func axpyAVX2(dst, x *float32, n int, alpha float32)
 func scaleBiasAVX2(dst, x, scale, bias *float32, pixels, channels int)
 
 //go:noescape
+func mixAVX2(dst, x, y, a, b, k *float32, pixels, channels int)
+
+//go:noescape
 func divideAVX2(dst, x *float32, n int, divisor float32)
 
 // strip is the least number of elements that the AVX2 kernels take; shorter rows are left to the
@@ -66,7 +69,7 @@ func init() {
 				axpyAVX2(&dst[0], &x[0], len(dst), alpha)
 			}
 		}
-		scaleBias = scaleBiasStrips
+		scaleBias, mix = scaleBiasStrips, mixStrips
 	})
 }
 
@@ -83,6 +86,21 @@ func scaleBiasStrips(dst, x, scale, bias []float32) {
 		}
 	}
 	scaleBiasPortable(dst[tail:], x[tail:], scale, bias)
+}
+
+func mixStrips(dst, x, y, a, b, k []float32) {
+	pa, pb, pk := &a[0], &b[0], &k[0]
+	if len(a) < strip {
+		var ra, rb, rk [equalChannels]float32
+		pa, pb, pk = repeated(&ra, a), repeated(&rb, b), repeated(&rk, k)
+	}
+	spans, tail := avx2.split(len(x), len(a))
+	for _, s := range spans {
+		if s.pixels > 0 {
+			mixAVX2(&dst[s.from], &x[s.from], &y[s.from], pa, pb, pk, s.pixels, s.channels)
+		}
+	}
+	mixPortable(dst[tail:], x[tail:], y[tail:], a, b, k)
 }
 
 // divideLevel says which variant of divide runs; see accumulateLevel.

@@ -281,6 +281,66 @@ next_4:
 	VZEROUPPER
 	RET
 
+// func mixAVX2(dst *float32, x *float32, y *float32, a *float32, b *float32, k *float32, pixels int, channels int)
+// Requires: AVX
+TEXT ·mixAVX2(SB), NOSPLIT, $0-64
+	// dst = a·x + (b + k·y), per channel
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ a+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ k+40(FP), DI
+	MOVQ pixels+48(FP), R8
+	MOVQ channels+56(FP), R9
+	MOVQ R9, R11
+	ANDQ $-8, R11
+	LEAQ -8(R9), R12
+	MOVQ R9, R13
+	NEGQ R13
+	ANDQ $0x07, R13
+
+row_1:
+	TESTQ   R13, R13
+	JEQ     main_2
+	MOVQ    R12, R10
+	VMOVUPS (DX)(R10*4), Y1
+	VMULPS  (DI)(R10*4), Y1, Y1
+	VADDPS  (SI)(R10*4), Y1, Y1
+	VMOVUPS (CX)(R10*4), Y0
+	VMULPS  (BX)(R10*4), Y0, Y0
+	VADDPS  Y1, Y0, Y0
+	VMOVAPS Y0, Y14
+
+main_2:
+	XORQ R10, R10
+
+strip_3:
+	VMOVUPS (DX)(R10*4), Y1
+	VMULPS  (DI)(R10*4), Y1, Y1
+	VADDPS  (SI)(R10*4), Y1, Y1
+	VMOVUPS (CX)(R10*4), Y0
+	VMULPS  (BX)(R10*4), Y0, Y0
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (AX)(R10*4)
+	ADDQ    $0x08, R10
+	CMPQ    R10, R11
+	JLT     strip_3
+	TESTQ   R13, R13
+	JEQ     next_4
+	MOVQ    R12, R10
+	VMOVAPS Y14, Y0
+	VMOVUPS Y0, (AX)(R10*4)
+
+next_4:
+	LEAQ (AX)(R9*4), AX
+	LEAQ (CX)(R9*4), CX
+	LEAQ (DX)(R9*4), DX
+	DECQ R8
+	JNE  row_1
+	VZEROUPPER
+	RET
+
 // func divideAVX2(dst *float32, x *float32, n int, divisor float32)
 // Requires: AVX
 TEXT ·divideAVX2(SB), NOSPLIT, $0-28

@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/bitgrad/bitgrad/quant"
@@ -65,6 +66,24 @@ func TestElementwise(t *testing.T) {
 				}
 			}
 			dst.check(t, "scale and bias")
+			y, k := normals(r, 3*channels), normals(r, channels)
+			dst = guard[float32](3*channels, -77, 3)
+			Mix(dst.in, x, y, scale, bias, k)
+			for i, v := range x {
+				c := i % channels
+				inner := float32(k[c]*y[i]) + bias[c]
+				if want := float32(v*scale[c]) + inner; dst.in[i] != want {
+					t.Fatalf("mix: element %d of %d channels is %v, want %v", i, channels, dst.in[i], want)
+				}
+			}
+			dst.check(t, "mix")
+			copy(dst.in, x)
+			Mix(dst.in, dst.in, y, scale, bias, k)
+			again := make([]float32, len(x))
+			Mix(again, x, y, scale, bias, k)
+			if !slices.Equal(again, dst.in) {
+				t.Fatalf("mix of %d channels in place differs", channels)
+			}
 		}
 		nan := []float32{float32(math.NaN())}
 		if ReLU(nan, nan, 6); nan[0] == nan[0] {

@@ -89,4 +89,23 @@ func elementwise(c *build.Context) {
 		k.VMOVUPS(zmm(0), mask, at(dst))
 	})
 	k.RET()
+
+	k = newRowKernel(c, "mixAVX512", "func(dst, x, y, a, b, k *float32, pixels, channels int)", "dst = a·x + (b + k·y), per channel")
+	dst, x = k.walk("dst", 4), k.walk("x", 4)
+	y := k.walk("y", 4)
+	a, b = k.channels("a", 4), k.channels("b", 4)
+	factor := k.channels("k", 4)
+	k.rows(k.load("pixels"), k.load("channels"), func(mask reg.Register, _ Op) {
+		k.VMOVUPS_Z(at(y), mask, zmm(1))
+		k.VMOVUPS_Z(at(factor), mask, zmm(2))
+		k.VMOVUPS_Z(at(b), mask, zmm(3))
+		k.VMULPS(zmm(2), zmm(1), zmm(1))
+		k.VADDPS(zmm(3), zmm(1), zmm(1))
+		k.VMOVUPS_Z(at(x), mask, zmm(0))
+		k.VMOVUPS_Z(at(a), mask, zmm(2))
+		k.VMULPS(zmm(2), zmm(0), zmm(0))
+		k.VADDPS(zmm(1), zmm(0), zmm(0))
+		k.VMOVUPS(zmm(0), mask, at(dst))
+	})
+	k.RET()
 }

@@ -68,6 +68,21 @@ func elementwise8(c *build.Context) {
 	}, func() { k.VMOVUPS(ymm(0), at(dst)) })
 	k.RET()
 
+	k = newRowKernel(c, "mixAVX2", "func(dst, x, y, a, b, k *float32, pixels, channels int)", "dst = a·x + (b + k·y), per channel")
+	dst, x = k.walk("dst", 4), k.walk("x", 4)
+	y := k.walk("y", 4)
+	a, b = k.channels("a", 4), k.channels("b", 4)
+	factor := k.channels("k", 4)
+	k.strips(8, k.load("pixels"), k.load("channels"), func(reg.Register) {
+		k.VMOVUPS(at(y), ymm(1))
+		k.VMULPS(at(factor), ymm(1), ymm(1))
+		k.VADDPS(at(b), ymm(1), ymm(1))
+		k.VMOVUPS(at(x), ymm(0))
+		k.VMULPS(at(a), ymm(0), ymm(0))
+		k.VADDPS(ymm(1), ymm(0), ymm(0))
+	}, func() { k.VMOVUPS(ymm(0), at(dst)) })
+	k.RET()
+
 	k = newRowKernel(c, "divideAVX2", "func(dst, x *float32, n int, divisor float32)", "dst = x / divisor")
 	dst, x = k.walk("dst", 4), k.walk("x", 4)
 	k.VBROADCASTSS(k.param("divisor"), ymm(2))
