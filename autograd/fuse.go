@@ -10,7 +10,7 @@ package autograd
 // gradients, bit for bit, of what it replaces (where a gradient is the sum of three or more,
 // up to the order of these).
 func (o *CompileOptions) fusions() []Pass {
-	if o.Plain || o.Mode == Calibrate || len(o.Wanted) > 0 {
+	if o.Plain || o.Unfused || o.Mode == Calibrate || len(o.Wanted) > 0 {
 		return nil
 	}
 	return []Pass{

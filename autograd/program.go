@@ -25,6 +25,8 @@ type CompileOptions struct {
 	Passes []Pass
 	// Plain leaves out the passes of the graph and fusions: the network runs node by node.
 	Plain bool
+	// Unfused leaves out fusions alone: what runs on floats runs node by node.
+	Unfused bool
 	// Wanted are further nodes, by name, that must stay readable as outputs. Nothing is fused
 	// then.
 	Wanted []string

@@ -84,7 +84,7 @@ func compile(g *autograd.Graph, batch int, pool *autograd.Pool) (*autograd.Progr
 	if g == nil {
 		return nil, fmt.Errorf("%w: the graph is nil", ErrUnsupported)
 	}
-	return g.Compile(autograd.CompileOptions{Mode: autograd.Evaluate, Batch: batch, Outputs: []string{"logits"}, Pool: pool})
+	return g.Compile(autograd.CompileOptions{Mode: autograd.Evaluate, Batch: batch, Outputs: []string{"logits"}, Unfused: true, Pool: pool})
 }
 
 func unsupported(n *autograd.Node, err error) error {

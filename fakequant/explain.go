@@ -20,7 +20,7 @@ type NodeNote struct {
 // Explain returns a note for every node that computes on activations in a
 // program of the given mode, after all passes.
 func Explain(g *autograd.Graph, mode autograd.Mode) ([]NodeNote, error) {
-	p, err := g.Compile(autograd.CompileOptions{Mode: mode, Batch: 1, Outputs: []string{"logits"}})
+	p, err := g.Compile(autograd.CompileOptions{Mode: mode, Batch: 1, Outputs: []string{"logits"}, Unfused: true})
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,9 @@
 package integer
 
-import "github.com/bitgrad/bitgrad/quant"
+import (
+	"github.com/bitgrad/bitgrad/internal/kernels"
+	"github.com/bitgrad/bitgrad/quant"
+)
 
 // Add adds, or subtracts, two tensors of the same shape, element by element:
 //
@@ -119,7 +122,30 @@ func (a *Add) interpret(_ *Node, in []*Node, x [][]int64) []int64 {
 	return interpretPair(x, a.apply(in))
 }
 
-func (a *Add) bind(b *binding, n *Node, in []*Node) step { return bindPair(b, n, in, a.apply(in)) }
+func (a *Add) bind(b *binding, n *Node, in []*Node) step {
+	sum := a.rowSum(n, in)
+	if sum == nil {
+		return bindPair(b, n, in, a.apply(in))
+	}
+	return bindBytes(b, n, sum)
+}
+
+// rowSum returns the kernel that adds rows of codes in bytes, nil where there is none.
+func (a *Add) rowSum(n *Node, in []*Node) func(y, p, q []uint8) {
+	for _, k := range []*Node{n, in[0], in[1]} {
+		if !bytesOf(k.Out) || k.Grid.MidRise {
+			return nil
+		}
+	}
+	signedA, signedB := in[0].Out.Signed, in[1].Out.Signed
+	switch r := a.Rule.(type) {
+	case quant.AddShift:
+		return func(y, p, q []uint8) { kernels.AddShift(y, p, q, signedA, signedB, &r) }
+	case quant.AddFloat:
+		return func(y, p, q []uint8) { kernels.AddFloat(y, p, q, signedA, signedB, &r) }
+	}
+	return nil
+}
 
 // Multiply multiplies two tensors of the same shape, element by element: the product of
 // their levels is the accumulator of Requant.
@@ -194,14 +220,22 @@ func bindPair(b *binding, n *Node, in []*Node, apply func(p, q int64) int64) ste
 			table[int(uint8(u))<<8|int(uint8(v))] = uint8(apply(int64(u), int64(v)))
 		}
 	}
+	return bindBytes(b, n, func(y, p, q []uint8) {
+		p, q = p[:len(y)], q[:len(y)]
+		for k := range y {
+			y[k] = table[int(p[k])<<8|int(q[k])]
+		}
+	})
+}
+
+// bindBytes returns the step that computes rows of codes in bytes from those of two operands.
+func bindBytes(b *binding, n *Node, row func(y, p, q []uint8)) step {
+	left, right := n.In[0], n.In[1]
 	return func(st *state, images int) {
 		y, p, q := st.value(b.self), st.value(left), st.value(right)
 		n := y.L.W * y.L.C // the pixels of a row follow one another
 		eachRow(images, y, func(i, h int) {
-			dst, p, q := y.U8[y.L.Row(i, h):][:n], p.U8[p.L.Row(i, h):][:n], q.U8[q.L.Row(i, h):][:n]
-			for k := range dst {
-				dst[k] = table[int(p[k])<<8|int(q[k])]
-			}
+			row(y.U8[y.L.Row(i, h):][:n], p.U8[p.L.Row(i, h):][:n], q.U8[q.L.Row(i, h):][:n])
 		})
 	}
 }

@@ -1,5 +1,7 @@
 package integer
 
+import "github.com/bitgrad/bitgrad/internal/kernels"
+
 // Pad surrounds an image with the code of zero, in rows, columns and channels. The grid
 // is kept.
 type Pad struct {
@@ -167,9 +169,14 @@ func (*Reshape) interpret(_ *Node, _ []*Node, x [][]int64) []int64 { return x[0]
 
 func (r *Reshape) bind(b *binding, n *Node, in []*Node) step {
 	source, t := n.In[0], in[0].Out
+	flat := r.H*r.W == 1 && bytesOf(t)
 	return func(st *state, images int) {
 		y, x := st.value(b.self), st.value(source)
 		for i := range images {
+			if flat {
+				flatten(y.U8[y.place(i, 0, 0):][:r.C], x.U8[x.place(i, 0, 0):], x.L)
+				continue
+			}
 			k := 0 // position in [C H W] order
 			for c := range t.C {
 				for h := range t.H {
@@ -179,6 +186,20 @@ func (r *Reshape) bind(b *binding, n *Node, in []*Node) step {
 						k++
 					}
 				}
+			}
+		}
+	}
+}
+
+// flatten copies an image of layout l to [C H W] order.
+func flatten(y, x []uint8, l kernels.Layout) {
+	k := 0
+	for c := range l.C {
+		for h := range l.H {
+			row := x[h*l.SH+c:]
+			for w := range l.W {
+				y[k] = row[w*l.SW]
+				k++
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package integer
 import (
 	"math"
 
+	"github.com/bitgrad/bitgrad/internal/kernels"
 	"github.com/bitgrad/bitgrad/quant"
 )
 
@@ -88,9 +89,13 @@ func eachTap(w window, x Type, top, left int, f func(h, v int)) {
 
 func (p *MaxPool) bind(b *binding, n *Node, in []*Node) step {
 	w, t, source := p.window(), in[0].Out, n.In[0]
-	var flip uint8 // turns two's complement into an order of bytes
-	if t.Signed {
-		flip = 0x80
+	if bytesOf(t) {
+		shape := kernels.PoolShape{C: t.C, KH: p.KH, KW: p.KW, StrideH: p.StrideH, StrideW: p.StrideW, PadTop: p.Pad.Top, PadLeft: p.Pad.Left,
+			PadBottom: p.Pad.Bottom, PadRight: p.Pad.Right, H: t.H, W: t.W, OH: p.OH, OW: p.OW}
+		return func(st *state, images int) {
+			y, x := st.value(b.self), st.value(source)
+			shape.MaxCodes(y.U8, y.L, x.U8, x.L, t.Signed, nil, 0, images)
+		}
 	}
 	return func(st *state, images int) {
 		y, x := st.value(b.self), st.value(source)
@@ -103,17 +108,10 @@ func (p *MaxPool) bind(b *binding, n *Node, in []*Node) step {
 			for k := k0; k < k1; k++ {
 				for l := l0; l < l1; l++ {
 					from := x.place(i, top+k, left+l)
-					if x.U8 == nil {
-						for c := range t.C {
-							if v := x.get(from + c); v > y.get(to+c) {
-								y.put(to+c, v)
-							}
+					for c := range t.C {
+						if v := x.get(from + c); v > y.get(to+c) {
+							y.put(to+c, v)
 						}
-						continue
-					}
-					dst, src := y.U8[to:to+t.C], x.U8[from:from+t.C]
-					for c, v := range src {
-						dst[c] = max(dst[c]^flip, v^flip) ^ flip
 					}
 				}
 			}
