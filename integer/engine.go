@@ -47,8 +47,8 @@ type binding struct {
 	err  error
 }
 
-// scratchLen is the lengths of the slices of a Scratch.
-type scratchLen struct{ i32, i64, u8 int }
+// scratchLen is the lengths of the slices of a Scratch, and of the row of a state.
+type scratchLen struct{ i32, i64, u8, f32 int }
 
 // grow makes room for what one step needs.
 func (l *scratchLen) grow(i32, i64, u8 int) {
@@ -77,6 +77,7 @@ type state struct {
 	scratch Scratch
 	pixels  []uint8
 	floats  []float32
+	row     []float32 // for one step
 }
 
 func (st *state) value(node int) *Codes { return &st.values[st.e.slotOf[node]] }
@@ -93,6 +94,7 @@ func NewEngine(m *Model, o EngineOptions) (*Engine, error) {
 			return nil, b.err
 		}
 		e.scratch.grow(b.need.i32, b.need.i64, b.need.u8)
+		e.scratch.f32 = max(e.scratch.f32, b.need.f32)
 	}
 	bytes := e.plan()
 	e.chunk = o.Chunk
@@ -164,6 +166,7 @@ func (e *Engine) newState() *state {
 		st.values[i] = NewCodes(l, size, s.t.Bits, s.t.Signed, s.zero)
 	}
 	st.scratch = Scratch{make([]int32, e.scratch.i32), make([]int64, e.scratch.i64), make([]uint8, e.scratch.u8)}
+	st.row = make([]float32, e.scratch.f32)
 	return st
 }
 

@@ -3,6 +3,7 @@ package integer
 import (
 	"math"
 
+	"github.com/bitgrad/bitgrad/internal/kernels"
 	"github.com/bitgrad/bitgrad/quant"
 )
 
@@ -118,11 +119,25 @@ func (p *InputFloat) code(x float32, c int) int32 {
 	return quant.InputCode(x, p.A[c], p.B[c], p.Grid, p.Rounding)
 }
 
-func (p *InputFloat) bind(b *binding, _ *Node, _ []*Node) step {
+func (p *InputFloat) bind(b *binding, n *Node, _ []*Node) step {
+	if bytesOf(n.Out) {
+		b.need.f32 = max(b.need.f32, p.W*p.C)
+		return func(st *state, images int) { p.quantizeRows(st.value(b.self), st.floats, st.row, images) }
+	}
 	return func(st *state, images int) {
 		y := st.value(b.self)
 		eachElement(y, images, func(i, at, c int) { y.put(at, int64(p.code(st.floats[i], c))) })
 	}
+}
+
+// quantizeRows computes the codes of images row by row.
+func (p *InputFloat) quantizeRows(y *Codes, x, normalized []float32, images int) {
+	n := p.W * p.C
+	eachRow(images, y, func(i, h int) {
+		row := x[(i*p.H+h)*n:][:n]
+		kernels.ScaleBias(normalized[:n], row, p.A, p.B)
+		kernels.QuantizeCodes(y.U8[y.L.Row(i, h):][:n], normalized[:n], &p.Grid, p.Rounding)
+	})
 }
 
 // inputFile is what a header says of an input.
