@@ -301,14 +301,19 @@ func (d *ConvDriver) Forward(y, x Codes, n0, n1 int, scratch Scratch, taps *Taps
 		}
 	} else {
 		for n := n0; n < n1; n++ {
-			for oh := 0; oh < d.conv.OH; oh += d.block {
-				last := min(oh+d.block, d.conv.OH)
-				d.rows(x, n, oh, last, scratch)
-				d.finish(&y, scratch, n, n+1, oh, last, taps, extremes)
-			}
+			d.forwardRows(&y, x, n, 0, d.conv.OH, scratch, taps, extremes)
 		}
 	}
 	extremes.addTo(taps)
+}
+
+// forwardRows computes output rows oh0 … oh1−1 of image n.
+func (d *ConvDriver) forwardRows(y *Codes, x Codes, n, oh0, oh1 int, scratch Scratch, taps *Taps, e extremes) {
+	for oh := oh0; oh < oh1; oh += d.block {
+		last := min(oh+d.block, oh1)
+		d.rows(x, n, oh, last, scratch)
+		d.finish(y, scratch, n, n+1, oh, last, taps, e)
+	}
 }
 
 // Accumulators computes the accumulators, bias included, of output rows oh0 … oh1−1 of image n

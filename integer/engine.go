@@ -18,14 +18,15 @@ type Engine struct {
 	slotOf  []int // the slot of each node
 	scratch scratchLen
 	pool    *parallel.Pool
+	shared  int64 // multiply-accumulates from which on workers share the rows of a single image
 	states  sync.Pool
 	watch   func(worker, node int)
 }
 
 // EngineOptions says how an engine works. It changes no result.
 type EngineOptions struct {
-	// Workers is the number of goroutines that share the images of a call, the caller
-	// included. 0 and 1 mean that a call stays on its goroutine.
+	// Workers is the number of goroutines that share the images of a call, or the rows of a
+	// single image, the caller included. 0 and 1 mean that a call stays on its goroutine.
 	Workers int
 	// Chunk is the number of images that pass through the network together. 0 means
 	// as many as fit the second-level cache, up to 16.
@@ -78,6 +79,49 @@ type state struct {
 	pixels  []uint8
 	floats  []float32
 	row     []float32 // for one step
+
+	// A single image whose rows the workers share; more is the scratch of all but the first.
+	shared sharedRows
+	more   []Scratch
+}
+
+// sharedRows is a convolution of one image in bands of rows.
+type sharedRows struct {
+	d    *ConvDriver
+	y, x *Codes
+	fn   func(worker, band int)
+}
+
+// sharedWork is the usual value of Engine.shared: less takes no longer than waking a worker.
+const sharedWork = 1 << 19
+
+// share computes the first image of y on all workers.
+func (st *state) share(d *ConvDriver, y, x *Codes) {
+	bands := min(st.e.pool.Workers(), d.conv.OH)
+	if d.linear || bands < 2 {
+		d.Forward(*y, *x, 0, 1, st.scratch, nil)
+		return
+	}
+	s := &st.shared
+	s.d, s.y, s.x = d, y, x
+	if s.fn == nil {
+		s.fn = st.sharedBand
+	}
+	for len(st.more) < st.e.pool.Workers()-1 {
+		st.more = append(st.more, st.e.newScratch())
+	}
+	st.e.pool.Run(bands, s.fn)
+}
+
+func (st *state) sharedBand(worker, band int) {
+	s := &st.shared
+	bands := min(st.e.pool.Workers(), s.d.conv.OH)
+	scratch := st.scratch
+	if worker > 0 {
+		scratch = st.more[worker-1]
+	}
+	rows := s.d.conv.OH
+	s.d.forwardRows(s.y, *s.x, 0, band*rows/bands, (band+1)*rows/bands, scratch, nil, extremes{})
 }
 
 func (st *state) value(node int) *Codes { return &st.values[st.e.slotOf[node]] }
@@ -85,7 +129,7 @@ func (st *state) value(node int) *Codes { return &st.values[st.e.slotOf[node]] }
 // NewEngine packs the weights of m and plans its buffers. Close it when Workers is
 // above 1; [Model.Run] and its neighbours need no engine of their own.
 func NewEngine(m *Model, o EngineOptions) (*Engine, error) {
-	e := &Engine{m: m, steps: make([]step, len(m.Nodes)), slotOf: make([]int, len(m.Nodes)), watch: o.Watch}
+	e := &Engine{m: m, steps: make([]step, len(m.Nodes)), slotOf: make([]int, len(m.Nodes)), shared: sharedWork, watch: o.Watch}
 	for i := range m.Nodes {
 		n := &m.Nodes[i]
 		b := &binding{self: i}
@@ -165,9 +209,13 @@ func (e *Engine) newState() *state {
 		l, size := kernels.Bordered(e.chunk, s.t.H, s.t.W, s.t.C, s.top, s.left, s.bottom, s.right)
 		st.values[i] = NewCodes(l, size, s.t.Bits, s.t.Signed, s.zero)
 	}
-	st.scratch = Scratch{make([]int32, e.scratch.i32), make([]int64, e.scratch.i64), make([]uint8, e.scratch.u8)}
+	st.scratch = e.newScratch()
 	st.row = make([]float32, e.scratch.f32)
 	return st
+}
+
+func (e *Engine) newScratch() Scratch {
+	return Scratch{make([]int32, e.scratch.i32), make([]int64, e.scratch.i64), make([]uint8, e.scratch.u8)}
 }
 
 // Run computes the output for a batch of pixels, [N H W C], into dst, [N C H W] of the

@@ -112,6 +112,32 @@ func TestEngineIsTheSameHowever(t *testing.T) {
 	}
 }
 
+// TestWorkersShareTheRowsOfAnImage runs single images whose every convolution is shared, also by
+// more workers than there are rows, and from several goroutines at once.
+func TestWorkersShareTheRowsOfAnImage(t *testing.T) {
+	m := smallModel(t)
+	images := pixels(m, 6)
+	size := m.Input().Out.Len()
+	for _, workers := range []int{2, 3, 40} {
+		e := must(NewEngine(m, EngineOptions{Workers: workers}))
+		e.shared = 0
+		var wg sync.WaitGroup
+		for i := range 6 {
+			wg.Go(func() {
+				image := images[i*size : (i+1)*size]
+				want := must(Interpret(m, image, nil))
+				for range 20 {
+					if got, err := e.Run(nil, image); err != nil || !slices.Equal(got, want) {
+						t.Errorf("%d workers: image %d: %v (%v), want %v", workers, i, got, err, want)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		e.Close()
+	}
+}
+
 // A larger network meets every kernel of the machine: panels of 16 and 32, strides, linear
 // layers with many inputs.
 // TestEngineIsWatched counts what an observer is told: for each group of images, on

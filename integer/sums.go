@@ -183,7 +183,12 @@ func (s sums) step(b *binding, n *Node, x *Node, d *ConvDriver, err error, level
 	}
 	b.scratch(d.ScratchLen())
 	in := n.In[0]
+	work := d.conv.MACs()
 	return func(st *state, images int) {
+		if images == 1 && work >= st.e.shared {
+			st.share(d, st.value(b.self), st.value(in))
+			return
+		}
 		d.Forward(*st.value(b.self), *st.value(in), 0, images, st.scratch, nil)
 	}
 }

@@ -152,7 +152,7 @@ func (s *shared) keepFault() {
 func (s *shared) finish() {
 	s.next.Store(s.n)
 	if s.state.Add(-open) > 0 {
-		<-s.idle
+		receive(s.idle)
 	}
 	s.fn = nil
 	f := s.fault.Swap(nil)
@@ -165,11 +165,28 @@ func (s *shared) finish() {
 // work is the life of one worker. A wake-up that comes after its loop was
 // closed is answered by going back to sleep.
 func (s *shared) work(worker int, wake <-chan struct{}) {
-	for range wake {
+	for receive(wake) {
 		if s.enter() {
 			s.member(worker)
 		}
 	}
+}
+
+// patience is how often a goroutine looks before it sleeps: for some tens of microseconds, in which the
+// next of many short loops begins, while waking a thread takes longer than such a loop.
+const patience = 8000
+
+// receive waits for c; it returns false once c is closed.
+func receive(c <-chan struct{}) bool {
+	for range patience {
+		select {
+		case _, ok := <-c:
+			return ok
+		default:
+		}
+	}
+	_, ok := <-c
+	return ok
 }
 
 func (s *shared) enter() bool {
