@@ -138,8 +138,6 @@ func TestWorkersShareTheRowsOfAnImage(t *testing.T) {
 	}
 }
 
-// A larger network meets every kernel of the machine: panels of 16 and 32, strides, linear
-// layers with many inputs.
 // TestEngineIsWatched counts what an observer is told: for each group of images, on
 // one worker, every node in order.
 func TestEngineIsWatched(t *testing.T) {
@@ -174,6 +172,8 @@ func TestEngineIsWatched(t *testing.T) {
 	}
 }
 
+// A larger network meets every kernel of the machine: panels of 16 and 32, strides, linear
+// layers with many inputs.
 func TestResidualNetwork(t *testing.T) {
 	m := residualModel(t)
 	if testing.Short() {
