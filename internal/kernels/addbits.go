@@ -61,7 +61,8 @@ func addShiftBitsPortable(bits, a, b []uint8, s *shiftSum, first, last int32) (l
 	return least, most
 }
 
-// AddFloatBits is AddShiftBits for the sum v = float32(float32((a−Za)·Ma) + float32((b−Zb)·Mb)) of r.
+// AddFloatBits is AddShiftBits for the sum v = float32(float32((a−Za)·Ma) + float32((b−Zb)·Mb)) of r. A zero
+// that it returns has no sign.
 func AddFloatBits(bits, a, b []uint8, signedA, signedB bool, r *quant.AddFloat, first, last float32) (least, most float32) {
 	b, bits = b[:len(a)], bits[:BitBytes(len(a))]
 	least, most = float32(math.Inf(1)), float32(math.Inf(-1))
@@ -71,7 +72,8 @@ func AddFloatBits(bits, a, b []uint8, signedA, signedB bool, r *quant.AddFloat, 
 	s := floatSum{ma: r.Ma, mb: r.Mb}
 	s.flipA, s.za = flipOf(signedA, r.Za)
 	s.flipB, s.zb = flipOf(signedB, r.Zb)
-	return addFloatBits(bits, a, b, &s, first, last)
+	least, most = addFloatBits(bits, a, b, &s, first, last)
+	return least + 0, most + 0 // −0 + 0 = 0
 }
 
 func addFloatBitsPortable(bits, a, b []uint8, s *floatSum, first, last float32) (least, most float32) {

@@ -54,6 +54,9 @@ func bitsOf(results []any) []byte {
 		case int:
 			b = binary.LittleEndian.AppendUint64(b, uint64(x))
 			continue
+		case int64:
+			b = binary.LittleEndian.AppendUint64(b, uint64(x))
+			continue
 		case float64:
 			b = binary.LittleEndian.AppendUint64(b, math.Float64bits(x))
 			continue
@@ -229,6 +232,27 @@ var rowCases = []rowCase{
 		rule.Zy = 1 << 20
 		AddFloat(b, a, b, true, true, &rule)
 		return []any{all, a, b}
+	}},
+	{"add shift bits", "add bits", func(r *rand.Rand, pixels, channels int) []any {
+		a, b := randomBytes(r, pixels*channels), randomBytes(r, pixels*channels)
+		rule := quant.AddShift{FA: r.Int32N(9), FB: r.Int32N(9), FY: r.Int32N(9), Subtract: r.IntN(2) == 0}
+		bits, all := guardedRow[uint8](BitBytes(len(a)), 99)
+		least, most := AddShiftBits(bits, a, b, true, false, &rule, -r.Int64N(3000), r.Int64N(3000))
+		return []any{all, least, most}
+	}},
+	{"add float bits", "add bits", func(r *rand.Rand, pixels, channels int) []any {
+		n := pixels * channels
+		a := drawn(n, func() uint8 { return uint8(3 + r.IntN(2)) })
+		b := drawn(n, func() uint8 { return uint8(r.IntN(9)) })
+		rule := quant.AddFloat{Za: 3, Zb: 5, Ma: -0.5, Mb: -0.5}
+		if r.IntN(2) == 0 { // zeros of both signs
+			for i, v := range a {
+				b[i] = 8 - v
+			}
+		}
+		bits, all := guardedRow[uint8](BitBytes(n), 99)
+		least, most := AddFloatBits(bits, a, b, true, false, &rule, -0.25, 0.75)
+		return []any{all, least, most}
 	}},
 	{"pass bits", "pass bits", func(r *rand.Rand, pixels, channels int) []any {
 		acc := accumulators(r, pixels*channels)
