@@ -14,7 +14,7 @@
 //
 //	kernel            variants              computes
 //	accumulate        portable avx2 avx512  the adding of pooling
-//	add bits          portable avx2         AddShiftBits, AddFloatBits
+//	add bits          portable avx2 avx512  AddShiftBits, AddFloatBits
 //	add codes         portable avx2 avx512  AddShift, AddFloat
 //	affine            portable avx2 avx512  RequantizeAffine, AccumulatorRange, FiniteRange
 //	channel sums      portable avx2         ChannelSums

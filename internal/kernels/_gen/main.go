@@ -47,6 +47,7 @@ var kernels = map[string]func(*build.Context){
 	"gradient_avx2":    gradient8,
 	"addcodes_avx2":    addCodes8,
 	"channelsums_avx2": channelSums8,
+	"addbits":          addBits,
 	"addbits_avx2":     addBits8,
 	"peak":             peak,
 }
