@@ -176,7 +176,7 @@ TEXT ·accumulatorRangeAVX512(SB), NOSPLIT, $0-48
 	MOVQ        most+8(FP), CX
 	MOVQ        acc+16(FP), DX
 	MOVQ        step+32(FP), BX
-	MOVL        $0x0000ffff, SI
+	MOVL        $0xffffffff, SI
 	MOVQ        channels+40(FP), DI
 	BZHIL       DI, SI, SI
 	KMOVW       SI, K1

@@ -5,6 +5,9 @@ package kernels
 import "github.com/bitgrad/bitgrad/internal/cpu"
 
 //go:noescape
+func channelSumsAVX512(sum *float64, x *float32, rows, pixels, rowStep, step, channels int)
+
+//go:noescape
 func channelSums16AVX2(sum *float64, x *float32, rows, pixels, rowStep, step int)
 
 //go:noescape
@@ -15,14 +18,19 @@ func channelSums8AVX2(sum *float64, x *float32, rows, pixels, rowStep, step int)
 var channelSumsLevel cpu.ISA
 
 func init() {
-	for _, level := range []cpu.ISA{cpu.Portable, cpu.AVX2} {
+	for _, level := range []cpu.ISA{cpu.Portable, cpu.AVX2, cpu.AVX512} {
 		register("channel sums", level, func() { channelSumsLevel = level })
 	}
 }
 
 func channelSums(sum []float64, x []float32, rows, pixels, rowStep, step int) {
 	c := 0
-	if channelSumsLevel != cpu.Portable {
+	switch channelSumsLevel {
+	case cpu.AVX512:
+		for ; c < len(sum); c += 32 {
+			channelSumsAVX512(&sum[c], &x[c], rows, pixels, 4*rowStep, 4*step, min(32, len(sum)-c))
+		}
+	case cpu.AVX2:
 		for ; c+16 <= len(sum); c += 16 {
 			channelSums16AVX2(&sum[c], &x[c], rows, pixels, 4*rowStep, 4*step)
 		}

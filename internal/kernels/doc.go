@@ -17,9 +17,9 @@
 //	add bits          portable avx2 avx512  AddShiftBits, AddFloatBits
 //	add codes         portable avx2 avx512  AddShift, AddFloat
 //	affine            portable avx2 avx512  RequantizeAffine, AccumulatorRange, FiniteRange
-//	channel sums      portable avx2         ChannelSums
+//	channel sums      portable avx2 avx512  ChannelSums
 //	depthwise         portable avx2 avx512  depthwise convolutions, Average, SumCodes
-//	divide            portable avx2         Average, AverageBackward
+//	divide            portable avx2 avx512  Average, AverageBackward
 //	elementwise       portable avx2 avx512  ReLU, ReLUBackward, Add, Axpy, ScaleBias, Mix
 //	gemm              portable avx2 avx512  GEMM: convolutions and linear layers
 //	gemm8             portable vnni         GEMM8: the same on codes

@@ -20,18 +20,23 @@ func addAVX512(dst, a, b *float32, n int)
 func axpyAVX512(dst, x *float32, n int, alpha float32)
 
 //go:noescape
+func divideAVX512(dst, x *float32, n int, divisor float32)
+
+//go:noescape
 func scaleBiasAVX512(dst, x, scale, bias *float32, pixels, channels int)
 
 //go:noescape
 func mixAVX512(dst, x, y, a, b, k *float32, pixels, channels int)
 
-// accumulateLevel says which variant of accumulate runs. It is a number and not a function
-// variable, so that sums on the stack of a caller stay there.
-var accumulateLevel cpu.ISA
+// accumulateLevel and divideLevel say which variants of accumulate and divide run. They are numbers
+// and not function variables, so that sums on the stack of a caller stay there.
+var accumulateLevel, divideLevel cpu.ISA
 
 func init() {
-	register("accumulate", cpu.Portable, func() { accumulateLevel = cpu.Portable })
-	register("accumulate", cpu.AVX512, func() { accumulateLevel = cpu.AVX512 })
+	for _, level := range []cpu.ISA{cpu.Portable, cpu.AVX2, cpu.AVX512} {
+		register("accumulate", level, func() { accumulateLevel = level })
+		register("divide", level, func() { divideLevel = level })
+	}
 	register("elementwise", cpu.AVX512, func() {
 		relu = func(dst, x []float32, limit float32) { reluAVX512(&dst[0], &x[0], len(x), limit) }
 		reluBackward = func(dx, dy, y []float32, limit float32, add bool) {
@@ -61,5 +66,17 @@ func accumulate(dst, x []float32) {
 		addAVX2(&dst[0], &dst[0], &x[0], len(dst))
 	default:
 		addAVX512(&dst[0], &dst[0], &x[0], len(dst))
+	}
+}
+
+func divide(dst, x []float32, divisor float32) {
+	x = x[:len(dst)]
+	switch {
+	case divideLevel == cpu.Portable || len(dst) == 0 || divideLevel == cpu.AVX2 && len(dst) < strip:
+		dividePortable(dst, x, divisor)
+	case divideLevel == cpu.AVX2:
+		divideAVX2(&dst[0], &x[0], len(dst), divisor)
+	default:
+		divideAVX512(&dst[0], &x[0], len(dst), divisor)
 	}
 }

@@ -33,10 +33,6 @@ func divideAVX2(dst, x *float32, n int, divisor float32)
 const strip = 8
 
 func init() {
-	register("accumulate", cpu.AVX2, func() { accumulateLevel = cpu.AVX2 })
-	for _, level := range []cpu.ISA{cpu.Portable, cpu.AVX2} {
-		register("divide", level, func() { divideLevel = level })
-	}
 	register("elementwise", cpu.AVX2, func() {
 		relu = func(dst, x []float32, limit float32) {
 			if len(x) < strip {
@@ -101,16 +97,4 @@ func mixStrips(dst, x, y, a, b, k []float32) {
 		}
 	}
 	mixPortable(dst[tail:], x[tail:], y[tail:], a, b, k)
-}
-
-// divideLevel says which variant of divide runs; see accumulateLevel.
-var divideLevel cpu.ISA
-
-func divide(dst, x []float32, divisor float32) {
-	x = x[:len(dst)]
-	if divideLevel == cpu.Portable || len(dst) < strip {
-		dividePortable(dst, x, divisor)
-		return
-	}
-	divideAVX2(&dst[0], &x[0], len(dst), divisor)
 }

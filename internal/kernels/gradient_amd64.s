@@ -219,7 +219,7 @@ TEXT ·selectAccumulatorsAVX512(SB), NOSPLIT, $0-72
 	MOVQ        step+56(FP), DX
 	MOVQ        sum+32(FP), BX
 	MOVQ        product+40(FP), SI
-	MOVL        $0x0000ffff, DI
+	MOVL        $0xffffffff, DI
 	MOVQ        channels+64(FP), R8
 	BZHIL       R8, DI, DI
 	KMOVW       DI, K1

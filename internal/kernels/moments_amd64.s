@@ -14,7 +14,7 @@ TEXT ·momentsAVX512(SB), NOSPLIT, $0-64
 	MOVQ      b+24(FP), BX
 	MOVQ      astep+40(FP), SI
 	MOVQ      bstep+48(FP), DI
-	MOVL      $0x0000ffff, R8
+	MOVL      $0xffffffff, R8
 	MOVQ      channels+56(FP), R9
 	BZHIL     R9, R8, R8
 	KMOVW     R8, K1
@@ -59,7 +59,7 @@ TEXT ·accMomentsAVX512(SB), NOSPLIT, $0-56
 	MOVQ         high+16(FP), DX
 	MOVQ         acc+24(FP), BX
 	MOVQ         step+40(FP), SI
-	MOVL         $0x0000ffff, DI
+	MOVL         $0xffffffff, DI
 	MOVQ         channels+48(FP), R8
 	BZHIL        R8, DI, DI
 	KMOVW        DI, K1

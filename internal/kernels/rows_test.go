@@ -307,6 +307,11 @@ var rowCases = []rowCase{
 		Dequantize(back, codes, true, 3, 0.1)
 		return []any{bad, all, more, FakeQuantize(x, x, &g, quant.HalfEven), x}
 	}},
+	{"channel sums", "channel sums", func(r *rand.Rand, pixels, channels int) []any {
+		sum, all := copyOf(drawn(channels, r.NormFloat64), -7)
+		ChannelSums(sum, oddFloats(r, 2*pixels*(channels+1)), Layout{N: 1, H: 2, W: pixels, C: channels, SH: pixels * (channels + 1), SW: channels + 1}, 0, 1)
+		return []any{all}
+	}},
 	{"channel moments", "moments", func(r *rand.Rand, pixels, channels int) []any {
 		a, b := normals(r, pixels*(channels+2)), normals(r, pixels*(channels+1))
 		sum, all := copyOf(drawn(channels, r.NormFloat64), -7)

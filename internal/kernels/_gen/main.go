@@ -46,6 +46,7 @@ var kernels = map[string]func(*build.Context){
 	"affine_avx2":      affine8,
 	"gradient_avx2":    gradient8,
 	"addcodes_avx2":    addCodes8,
+	"channelsums":      channelSums,
 	"channelsums_avx2": channelSums8,
 	"addbits":          addBits,
 	"addbits_avx2":     addBits8,

@@ -83,8 +83,8 @@ func moments(c *build.Context) {
 	k.RET()
 }
 
-// channelMask sets as many low bits of mask as there are channels, at most 16.
+// channelMask sets as many low bits of mask as there are channels, at most 32.
 func (k *rowKernel) channelMask(mask reg.GPVirtual) {
-	k.MOVL(U32(0xffff), mask)
+	k.MOVL(U32(0xffffffff), mask)
 	k.BZHIL(k.load("channels").(reg.GP).As32(), mask, mask)
 }
