@@ -91,33 +91,39 @@ func (s *ConvShape) PackBackward(dst, w []float32) {
 	}
 	cg, og := s.groups()
 	taps := s.KH * s.KW
-	at := 0
-	for rh := range s.StrideH {
-		ph := s.phaseH(rh)
-		for rw := range s.StrideW {
-			pw := s.phaseW(rw)
-			for g := range s.Groups {
-				for j := 0; j < cg; j += panelWidth {
-					width := panel(j, cg)
-					columns := min(width, cg-j)
-					for ih := ph.taps - 1; ih >= 0; ih-- {
-						for iw := pw.taps - 1; iw >= 0; iw-- {
-							tap := (ph.first+ih*ph.step)*s.KW + pw.first + iw*pw.step
-							for o := range og {
-								row := dst[at : at+width]
-								at += width
-								src := w[((g*og+o)*cg+j)*taps+tap:]
-								for c := range columns {
-									row[c] = src[c*taps]
-								}
-								clear(row[columns:])
-							}
-						}
+	for g := range s.Groups {
+		for j := 0; j < cg; j += panelWidth {
+			width := panel(j, cg)
+			b := tapBlock{columns: min(width, cg-j), width: width, outputs: og, step: cg * taps, taps: taps}
+			for first := 0; first < taps; first += len(b.to) {
+				b.n = min(len(b.to), taps-first)
+				for i := range b.n {
+					b.to[i] = s.backwardRow(first+i, g, j)
+					if b.columns < width {
+						clear(dst[b.to[i]:][:og*width])
 					}
 				}
+				packTapBlock(dst, w[(g*og*cg+j)*taps+first:], b)
 			}
 		}
 	}
+}
+
+// backwardRow returns where the rows of a tap begin in the panel of group g from column j on.
+func (s *ConvShape) backwardRow(tap, g, j int) int {
+	cg, og := s.groups()
+	kh, kw := tap/s.KW, tap%s.KW
+	rh, rw := kh*s.DilH%s.StrideH, kw*s.DilW%s.StrideW
+	ph, pw := s.phaseH(rh), s.phaseW(rw)
+	before := 0 // taps of the phases before this one
+	for r := range rh {
+		before += s.phaseH(r).taps * s.KW
+	}
+	for r := range rw {
+		before += ph.taps * s.phaseW(r).taps
+	}
+	from := (ph.taps-1-kh/ph.step)*pw.taps + pw.taps - 1 - kw/pw.step // from the last tap on
+	return og * (before*s.Groups*panelColumns(cg) + ph.taps*pw.taps*(g*panelColumns(cg)+j) + from*panel(j, cg))
 }
 
 // BackwardInput computes the gradient dx of the input from the gradient dy of the

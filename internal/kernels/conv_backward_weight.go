@@ -64,16 +64,17 @@ func (s *ConvShape) BackwardWeight(dw []float32, x []float32, xl Layout, dy []fl
 func (s *ConvShape) UnpackWeightGrad(dst, src []float32, add bool) {
 	cg, og := s.groups()
 	taps := s.KH * s.KW
+	if cg*og == 1 && !add { // both have the same order
+		copy(dst[:s.WeightSize()], src)
+		return
+	}
 	size := og * cg * taps
 	for g := range s.Groups {
 		d, x := dst[g*size:][:size], src[g*size:][:size]
-		if !add {
+		if add {
+			addColumns(d, x, og, cg, taps)
+		} else {
 			unpackColumns(d, x, og, cg, taps)
-			continue
-		}
-		for i, v := range x {
-			tap, c, o := i/og/cg, i/og%cg, i%og
-			d[(o*cg+c)*taps+tap] += v
 		}
 	}
 }

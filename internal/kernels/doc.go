@@ -27,17 +27,17 @@
 //	intconv           portable avx2 vnni    IntConv: on GEMM8, but for AVX2
 //	max window        portable avx2 avx512  Max, MaxCodes, MaxBackward
 //	moments           portable avx2 avx512  ChannelMoments, ChannelProducts, AccMoments
-//	pack              portable avx2 avx512  PackForward, IntConv.Pack
+//	pack              portable avx2 avx512  PackForward, PackBackward, IntConv.Pack
 //	pass bits         portable avx2 avx512  PassBits, SelectBits
 //	peak dot          portable avx2 vnni    PeakDot: how fast codes can be multiplied
 //	peak fma          portable avx2 avx512  PeakFMA: how fast floats can
 //	quantize          portable avx2 avx512  QuantizeCodes, FakeQuantize, Dequantize
 //	requantize float  portable avx2 avx512  RequantizeFloat
 //	requantize shift  portable avx2 avx512  RequantizeShift
-//	unpack            portable avx2         UnpackWeightGrad
+//	unpack            portable avx2 avx512  UnpackWeightGrad
 //
-// Only in Go are softmax, MultiplyCodes, the sums Sum and Dot in order, copies to and from NCHW, the packing of
-// weights for the gradient of the input and, but for AVX2, of 8-bit weights larger than 1×1, and requantization
+// Only in Go are softmax, MultiplyCodes, the sums Sum and Dot in order, copies to and from NCHW, the packing,
+// but for AVX2, of 8-bit weights larger than 1×1, and requantization
 // by fixed-point multipliers, by shifts to the left and of mid-rise grids. The AVX2 forms of sums per
 // channel and of max pooling want eight channels, and shorter rows fall back as well.
 //

@@ -4,12 +4,15 @@ import "github.com/bitgrad/bitgrad/internal/cpu"
 
 var (
 	packColumns   = packColumnsPortable
+	packTapBlock  = packTapBlockPortable
 	packQuads     = packQuadsPortable
 	unpackColumns = unpackColumnsPortable
 )
 
 func init() {
-	register("pack", cpu.Portable, func() { packColumns, packQuads = packColumnsPortable, packQuadsPortable })
+	register("pack", cpu.Portable, func() {
+		packColumns, packTapBlock, packQuads = packColumnsPortable, packTapBlockPortable, packQuadsPortable
+	})
 	register("unpack", cpu.Portable, func() { unpackColumns = unpackColumnsPortable })
 }
 
@@ -42,6 +45,39 @@ func packColumnsPortable(dst, src []float32, width, columns, channels, taps int)
 	}
 }
 
+// A tapBlock is a part of the weights w [outputs][column][tap] on its way into rows of columns, one for each
+// tap and output: n taps from the first one of w on.
+type tapBlock struct {
+	to             [16]int // where the rows of each tap begin: those of the outputs lie width elements apart
+	n              int
+	columns, width int
+	outputs, step  int // of w, step elements apart
+	taps           int // elements from one column of w to the next
+}
+
+func packTapBlockPortable(dst, w []float32, b tapBlock) {
+	for o := range b.outputs {
+		b.pack(dst, w, o, 0, b.n, 0)
+	}
+}
+
+// pack brings the taps from first to before end of the columns from c on of one output into their places.
+func (b *tapBlock) pack(dst, w []float32, o, first, end, c int) {
+	if c == b.columns {
+		return
+	}
+	for i, to := range b.to[first:end] {
+		row, x := dst[to+o*b.width:][c:b.columns], w[o*b.step+c*b.taps+first+i:]
+		if b.taps == 1 {
+			copy(row, x)
+			continue
+		}
+		for j := range row {
+			row[j] = x[j*b.taps]
+		}
+	}
+}
+
 // packQuadsPortable brings columns rows of k codes each, one after the other in src, into the
 // order [k/4][column][4]. Places of k that do not exist are left alone.
 func packQuadsPortable(dst []int8, src []uint8, width, columns, k int) {
@@ -67,6 +103,19 @@ func unpackColumnsPortable(dst, src []float32, columns, channels, taps int) {
 			row, i := src[(t*channels+c)*columns:][:columns], c*taps+t
 			for o, v := range row {
 				dst[o*size+i] = v
+			}
+		}
+	}
+}
+
+// addColumns adds src in the order [tap][c][column] to dst in that of kernels [c][tap].
+func addColumns(dst, src []float32, columns, channels, taps int) {
+	size := channels * taps
+	for t := range taps {
+		for c := range channels {
+			row, i := src[(t*channels+c)*columns:][:columns], c*taps+t
+			for o, v := range row {
+				dst[o*size+i] += v
 			}
 		}
 	}

@@ -12,7 +12,10 @@ import (
 func transposeAVX512(dst, src *uint32, dstStep, srcStep, rows, columns int)
 
 func init() {
-	register("pack", cpu.AVX512, func() { packColumns, packQuads = packColumnsWide, packQuadsWide })
+	register("pack", cpu.AVX512, func() {
+		packColumns, packTapBlock, packQuads = packColumnsWide, packTapBlockWide, packQuadsWide
+	})
+	register("unpack", cpu.AVX512, func() { unpackColumns = unpackColumnsWide })
 }
 
 // word returns the place of an element for transposeAVX512, which knows no alignment.
@@ -24,6 +27,7 @@ func packColumnsWide(dst, src []float32, width, columns, channels, taps int) {
 	var block [16 * 16]float32
 	for o := 0; o < columns; o += 16 {
 		m := min(16, columns-o)
+		order := tapOrder{channels: channels, taps: taps}
 		for i := 0; i < size; i += 16 {
 			n := min(16, size-i)
 			if taps == 1 {
@@ -32,10 +36,47 @@ func packColumnsWide(dst, src []float32, width, columns, channels, taps int) {
 			}
 			transposeAVX512(word(&block[0]), word(&src[o*size+i]), 4*16, 4*size, m, n)
 			for j := range n {
-				c := (i + j) / taps
-				t := i + j - c*taps
-				copy(dst[(t*channels+c)*width+o:][:m], block[16*j:])
+				copy(dst[order.next()*width+o:][:m], block[16*j:])
 			}
+		}
+	}
+}
+
+func packTapBlockWide(dst, w []float32, b tapBlock) {
+	if b.taps == 1 { // rows lie as they are read
+		packTapBlockPortable(dst, w, b)
+		return
+	}
+	var block [16 * 16]float32
+	for o := range b.outputs {
+		x := w[o*b.step:][:(b.columns-1)*b.taps+b.n]
+		for c := 0; c < b.columns; c += 16 {
+			m := min(16, b.columns-c)
+			transposeAVX512(word(&block[0]), word(&x[c*b.taps]), 4*16, 4*b.taps, m, b.n)
+			for i, at := range b.to[:b.n] {
+				copy(dst[at+o*b.width+c:][:m], block[16*i:])
+			}
+		}
+	}
+}
+
+func unpackColumnsWide(dst, src []float32, columns, channels, taps int) {
+	size := channels * taps
+	_, _ = dst[columns*size-1], src[size*columns-1]
+	var block [16 * 16]float32
+	for o := 0; o < columns; o += 16 {
+		m := min(16, columns-o)
+		order := tapOrder{channels: channels, taps: taps}
+		for i := 0; i < size; i += 16 {
+			n := min(16, size-i)
+			if taps == 1 {
+				transposeAVX512(word(&dst[o*size+i]), word(&src[i*columns+o]), 4*size, 4*columns, n, m)
+				continue
+			}
+			for j := range n {
+				copy(block[16*j:][:m], src[order.next()*columns+o:])
+			}
+			transposeAVX512(word(&dst[o*size+i]), word(&block[0]), 4*size, 4*16, n, m)
 		}
 	}
 }

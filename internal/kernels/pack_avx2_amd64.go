@@ -8,7 +8,9 @@ import "github.com/bitgrad/bitgrad/internal/cpu"
 func transposeAVX2(dst, src *uint32, to, from *[8]int)
 
 func init() {
-	register("pack", cpu.AVX2, func() { packColumns, packQuads = packColumns8, packQuadsPortable })
+	register("pack", cpu.AVX2, func() {
+		packColumns, packTapBlock, packQuads = packColumns8, packTapBlock8, packQuadsPortable
+	})
 	register("unpack", cpu.AVX2, func() { unpackColumns = unpackColumns8 })
 }
 
@@ -16,15 +18,21 @@ func init() {
 // tap·channels + c of the order [tap][c].
 type tapOrder struct{ channels, taps, c, tap int }
 
+// next returns the row of the next element.
+func (t *tapOrder) next() int {
+	row := t.tap*t.channels + t.c
+	if t.tap++; t.tap == t.taps {
+		t.tap = 0
+		t.c++
+	}
+	return row
+}
+
 // rows returns where the rows of the next eight elements begin, in bytes; rows have step
 // elements of 32 bits.
 func (t *tapOrder) rows(step int) (rows [8]int) {
 	for i := range rows {
-		rows[i] = (t.tap*t.channels + t.c) * 4 * step
-		if t.tap++; t.tap == t.taps {
-			t.tap = 0
-			t.c++
-		}
+		rows[i] = t.next() * 4 * step
 	}
 	return rows
 }
@@ -57,6 +65,29 @@ func packColumns8(dst, src []float32, width, columns, channels, taps int) {
 	}
 	if o < columns {
 		packColumnsPortable(dst[o:], src[o*size:], width, columns-o, channels, taps)
+	}
+}
+
+func packTapBlock8(dst, w []float32, b tapBlock) {
+	from := apart(4 * b.taps)
+	whole, end := b.columns&^7, b.n&^7
+	if whole == 0 {
+		end = 0
+	}
+	for o := range b.outputs {
+		for first := 0; first < end; first += 8 {
+			var to [8]int
+			for i, at := range b.to[first : first+8] {
+				_ = dst[at+o*b.width+whole-1]
+				to[i] = 4 * at
+			}
+			x := w[o*b.step+first:][:(whole-1)*b.taps+8]
+			for c := 0; c < whole; c += 8 {
+				transposeAVX2(word(&dst[o*b.width+c]), word(&x[c*b.taps]), &to, &from)
+			}
+		}
+		b.pack(dst, w, o, 0, end, whole)
+		b.pack(dst, w, o, end, b.n, 0)
 	}
 }
 

@@ -1,22 +1,25 @@
 package kernels
 
-import (
-	"testing"
-)
+import "testing"
+
+// packCases are convCases and shapes whose rows and columns fill blocks and do not.
+func packCases(t *testing.T) []ConvShape {
+	cases := convCases(t)
+	for _, d := range []struct{ c, o, k int }{{15, 16, 1}, {16, 17, 1}, {17, 31, 1}, {33, 70, 1}, {64, 49, 1}, {7, 48, 2}, {19, 33, 3}, {16, 16, 3}, {37, 3, 5}, {64, 8, 5}} {
+		s := ConvShape{C: d.c, O: d.o, KH: d.k, KW: d.k, H: 9, W: 9}
+		if err := s.Complete(); err != nil {
+			t.Fatal(err)
+		}
+		cases = append(cases, s)
+	}
+	return cases
+}
 
 // Each weight lies where the formula of the packed order says, and the rest is zero.
 func TestPack(t *testing.T) {
 	forEach(t, "pack", func(t *testing.T) {
 		r := testRand()
-		cases := convCases(t)
-		for _, d := range []struct{ c, o, k int }{{15, 16, 1}, {16, 17, 1}, {17, 31, 1}, {33, 70, 1}, {64, 49, 1}, {7, 48, 2}, {19, 33, 3}} {
-			s := ConvShape{C: d.c, O: d.o, KH: d.k, KW: d.k, H: 9, W: 9}
-			if err := s.Complete(); err != nil {
-				t.Fatal(err)
-			}
-			cases = append(cases, s)
-		}
-		for _, s := range cases {
+		for _, s := range packCases(t) {
 			if s.Depthwise() {
 				continue
 			}
@@ -63,6 +66,71 @@ func TestPack(t *testing.T) {
 			equalSlices(t, name+" sums", colsum, wantSums)
 			floats.check(t, name)
 			bytes.check(t, name)
+		}
+	})
+}
+
+// Weights for the gradient of the input lie in the order of phases, groups, panels, taps and outputs.
+func TestPackBackward(t *testing.T) {
+	forEach(t, "pack", func(t *testing.T) {
+		r := testRand()
+		for _, s := range packCases(t) {
+			if s.Depthwise() {
+				continue
+			}
+			w := normals(r, s.WeightSize())
+			got := guard[float32](s.BackwardSize(), -7, 9)
+			s.PackBackward(got.in, w)
+			var want []float32
+			cg, og := s.groups()
+			for rh := range s.StrideH {
+				for rw := range s.StrideW {
+					for g := range s.Groups {
+						for j := 0; j < cg; j += panelWidth {
+							for kh := s.KH - 1; kh >= 0; kh-- {
+								for kw := s.KW - 1; kw >= 0; kw-- {
+									if kh*s.DilH%s.StrideH != rh || kw*s.DilW%s.StrideW != rw {
+										continue
+									}
+									for o := range og {
+										for c := j; c < j+panel(j, cg); c++ {
+											if c < cg {
+												want = append(want, w[s.weight(g*og+o, c, kh, kw)])
+											} else {
+												want = append(want, 0)
+											}
+										}
+									}
+								}
+							}
+						}
+					}
+				}
+			}
+			equalSlices(t, s.name(), got.in, want)
+			got.check(t, s.name())
+		}
+	})
+}
+
+func TestUnpackWeightGrad(t *testing.T) {
+	forEach(t, "unpack", func(t *testing.T) {
+		r := testRand()
+		for _, s := range packCases(t) {
+			src := normals(r, s.WeightSize())
+			set, added := guard[float32](len(src), -7, 9), guard[float32](len(src), -7, 0.25)
+			s.UnpackWeightGrad(set.in, src, false)
+			s.UnpackWeightGrad(added.in, src, true)
+			cg, og := s.groups()
+			for i, v := range src { // [G KH KW Cg Og]
+				o, c, tap, g := i%og, i/og%cg, i/og/cg%(s.KH*s.KW), i/og/cg/(s.KH*s.KW)
+				at := s.weight(g*og+o, c, tap/s.KW, tap%s.KW)
+				if set.in[at] != v || added.in[at] != 0.25+v {
+					t.Fatalf("%s: weight %d is %v, added to 0.25 %v, want %v and %v", s.name(), at, set.in[at], added.in[at], v, 0.25+v)
+				}
+			}
+			set.check(t, s.name())
+			added.check(t, s.name())
 		}
 	})
 }
