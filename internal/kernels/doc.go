@@ -27,6 +27,7 @@
 //	intconv           portable avx2 vnni    IntConv: on GEMM8, but for AVX2
 //	max window        portable avx2 avx512  Max, MaxCodes, MaxBackward
 //	moments           portable avx2 avx512  ChannelMoments, ChannelProducts, AccMoments
+//	multiply codes    portable avx2 avx512  MultiplyCodes
 //	pack              portable avx2 avx512  PackForward, PackBackward, IntConv.Pack
 //	pass bits         portable avx2 avx512  PassBits, SelectBits
 //	peak dot          portable avx2 vnni    PeakDot: how fast codes can be multiplied
@@ -36,7 +37,7 @@
 //	requantize shift  portable avx2 avx512  RequantizeShift
 //	unpack            portable avx2 avx512  UnpackWeightGrad
 //
-// Only in Go are softmax, MultiplyCodes, the sums Sum and Dot in order, copies to and from NCHW, the packing,
+// Only in Go are softmax, the sums Sum and Dot in order, copies to and from NCHW, the packing,
 // but for AVX2, of 8-bit weights larger than 1×1, and requantization
 // by fixed-point multipliers, by shifts to the left and of mid-rise grids. The AVX2 forms of sums per
 // channel and of max pooling want eight channels, and shorter rows fall back as well.

@@ -97,6 +97,7 @@ func rowBenches(t testing.TB, channels int) []rowBench {
 		{"finite range", "affine", n, func() { FiniteRange(x) }},
 		{"add shift", "add codes", n, func() { AddShift(codes, codes, more, true, true, &addShift) }},
 		{"add float", "add codes", n, func() { AddFloat(codes, codes, more, true, true, &addFloat) }},
+		{"multiply codes", "multiply codes", n, func() { MultiplyCodes(acc, codes, more, true, false, 3, 5) }},
 		{"add shift bits", "add bits", n, func() { AddShiftBits(bits, codes, more, true, true, &addShift, -99, 99) }},
 		{"add float bits", "add bits", n, func() { AddFloatBits(bits, codes, more, true, true, &addFloat, -9, 9) }},
 		{"pass bits", "pass bits", n, func() { PassBits(bits, acc, shift, last) }},

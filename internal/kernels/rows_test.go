@@ -233,6 +233,12 @@ var rowCases = []rowCase{
 		AddFloat(b, a, b, true, true, &rule)
 		return []any{all, a, b}
 	}},
+	{"multiply codes", "multiply codes", func(r *rand.Rand, pixels, channels int) []any {
+		n := pixels * channels
+		d, all := guardedRow[int32](n, -7)
+		MultiplyCodes(d, randomBytes(r, n), randomBytes(r, n), true, false, 3, -1<<20)
+		return []any{all}
+	}},
 	{"add shift bits", "add bits", func(r *rand.Rand, pixels, channels int) []any {
 		a, b := randomBytes(r, pixels*channels), randomBytes(r, pixels*channels)
 		rule := quant.AddShift{FA: r.Int32N(9), FB: r.Int32N(9), FY: r.Int32N(9), Subtract: r.IntN(2) == 0}

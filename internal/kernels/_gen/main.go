@@ -48,6 +48,7 @@ var kernels = map[string]func(*build.Context){
 	"addcodes_avx2":    addCodes8,
 	"channelsums":      channelSums,
 	"channelsums_avx2": channelSums8,
+	"multiplycodes":    multiplyCodes,
 	"addbits":          addBits,
 	"addbits_avx2":     addBits8,
 	"peak":             peak,
