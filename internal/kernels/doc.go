@@ -33,14 +33,14 @@
 //	peak dot          portable avx2 vnni    PeakDot: how fast codes can be multiplied
 //	peak fma          portable avx2 avx512  PeakFMA: how fast floats can
 //	quantize          portable avx2 avx512  QuantizeCodes, FakeQuantize, Dequantize
-//	requantize float  portable avx2 avx512  RequantizeFloat
-//	requantize shift  portable avx2 avx512  RequantizeShift
+//	requantize fixed  portable avx2 avx512  Requantize by fixed-point multipliers
+//	requantize float  portable avx2 avx512  Requantize by floats, RequantizeFloat
+//	requantize shift  portable avx2 avx512  Requantize by shifts, RequantizeShift
 //	unpack            portable avx2 avx512  UnpackWeightGrad
 //
-// Only in Go are softmax, the sums Sum and Dot in order, copies to and from NCHW, the packing,
-// but for AVX2, of 8-bit weights larger than 1×1, and requantization
-// by fixed-point multipliers, by shifts to the left and of mid-rise grids. The AVX2 forms of sums per
-// channel and of max pooling want eight channels, and shorter rows fall back as well.
+// Only in Go are softmax, whose exponentials are those of package math, the sums Sum and Dot in order, copies to and
+// from NCHW, the sums of AddFloat into mid-rise grids and, but for AVX2, the packing of 8-bit weights larger than 1×1. The
+// AVX2 forms of sums per channel and of max pooling want eight channels, and shorter rows fall back as well.
 //
 // Integer and quantizing kernels give the same bytes
 // on every level. Float products add their terms in the order of the formula, one

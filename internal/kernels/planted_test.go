@@ -36,7 +36,7 @@ func TestPlantedFaultsAreCaught(t *testing.T) {
 	// requantized plants a requantization of single accumulators by a shift.
 	requantized := func(apply func(acc int64, n, lo, hi int32) int32) func() {
 		return func() {
-			requantizeShift = func(dst []uint8, acc, shift []int32, lo, hi int32) {
+			requantizeShift = func(dst []uint8, acc, shift []int32, lo, hi int32, _ bool) {
 				for i, a := range acc {
 					dst[i] = uint8(apply(int64(a), shift[i%len(shift)], lo, hi))
 				}
@@ -46,7 +46,7 @@ func TestPlantedFaultsAreCaught(t *testing.T) {
 	// multiplied does the same for the rule of floats.
 	multiplied := func(product func(acc int32, m float32) float32, r quant.Rounding) func() {
 		return func() {
-			requantizeFloat = func(dst []uint8, acc []int32, mult []float32, z, lo, hi int32) {
+			requantizeFloat = func(dst []uint8, acc []int32, mult []float32, z, lo, hi int32, _ bool) {
 				for i, a := range acc {
 					v := r.Round32(product(a, mult[i%len(mult)]))
 					dst[i] = uint8(int32(min(max(v, float32(lo-z)), float32(hi-z))) + z)
@@ -105,9 +105,9 @@ func TestPlantedFaultsAreCaught(t *testing.T) {
 			return quant.RequantizeShift(acc, n, lo, hi)
 		}), shift, false},
 		{"the last element is left out", "requantize shift", func() {
-			requantizeShift = func(dst []uint8, acc, shift []int32, lo, hi int32) {
+			requantizeShift = func(dst []uint8, acc, shift []int32, lo, hi int32, _ bool) {
 				keep := dst[len(acc)-1]
-				requantizeShiftPortable(dst, acc, shift, lo, hi)
+				requantizeShiftPortable(dst, acc, shift, lo, hi, false)
 				dst[len(acc)-1] = keep
 			}
 		}, shift, false},
@@ -119,8 +119,8 @@ func TestPlantedFaultsAreCaught(t *testing.T) {
 			return float32(float64(acc) * float64(m))
 		}, quant.HalfEven), float, false},
 		{"the zero point is forgotten", "requantize float", func() {
-			requantizeFloat = func(dst []uint8, acc []int32, mult []float32, z, lo, hi int32) {
-				requantizeFloatPortable(dst, acc, mult, 0, lo, hi)
+			requantizeFloat = func(dst []uint8, acc []int32, mult []float32, z, lo, hi int32, _ bool) {
+				requantizeFloatPortable(dst, acc, mult, 0, lo, hi, false)
 			}
 		}, float, false},
 		{"both ends pass", "pass bits", bits(func(v, first, last int32) bool { return first <= v && v <= last }), comparePassBits, true},

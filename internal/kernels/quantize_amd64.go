@@ -11,7 +11,13 @@ import (
 func requantizeShiftAVX512(dst *uint8, acc, shift *int32, pixels, channels int, lo, hi int32)
 
 //go:noescape
+func requantizeShiftsAVX512(dst *uint8, acc, shift *int32, pixels, channels int, lo, hi, half int32)
+
+//go:noescape
 func requantizeFloatAVX512(dst *uint8, acc *int32, mult *float32, pixels, channels int, lo, hi float32, z int32)
+
+//go:noescape
+func requantizeFloorAVX512(dst *uint8, acc *int32, mult *float32, pixels, channels int, lo, hi float32, z int32)
 
 //go:noescape
 func passBitsAVX512(bits *uint8, acc, first, last *int32, pixels, channels int)
@@ -56,7 +62,13 @@ func selectBitsAddAVX2(dst, src *float32, bits *uint8, n int)
 func requantizeShiftAVX2(dst *uint8, acc, shift *int32, pixels, channels int, lo, hi int32)
 
 //go:noescape
+func requantizeShiftsAVX2(dst *uint8, acc, shift *int32, pixels, channels int, lo, hi, half int32)
+
+//go:noescape
 func requantizeFloatAVX2(dst *uint8, acc *int32, mult *float32, pixels, channels int, lo, hi float32, z int32)
+
+//go:noescape
+func requantizeFloorAVX2(dst *uint8, acc *int32, mult *float32, pixels, channels int, lo, hi float32, z int32)
 
 //go:noescape
 func passBitsAVX2(bits *uint8, acc, first, last *int32, pixels, channels int)
@@ -95,12 +107,14 @@ func init() {
 	}
 }
 
-func (v vector) requantizeShift(dst []uint8, acc, shift []int32, lo, hi int32) {
+func (v vector) requantizeShift(dst []uint8, acc, shift []int32, lo, hi int32, midRise bool) {
+	half := int32(1)
+	if midRise {
+		half = 0
+	}
+	common := !midRise
 	for _, n := range shift {
-		if n <= 0 { // rare: an output finer than the products
-			requantizeShiftPortable(dst, acc, shift, lo, hi)
-			return
-		}
+		common = common && n > 0 // else an output finer than the products
 	}
 	p := &shift[0]
 	if v.few(len(shift)) {
@@ -109,34 +123,49 @@ func (v vector) requantizeShift(dst []uint8, acc, shift []int32, lo, hi int32) {
 	}
 	spans, tail := v.split(len(acc), len(shift))
 	for _, s := range spans {
+		if s.pixels == 0 {
+			continue
+		}
+		d, x := &dst[s.from], &acc[s.from]
 		switch {
-		case s.pixels == 0:
+		case v.level == cpu.AVX2 && common:
+			requantizeShiftAVX2(d, x, p, s.pixels, s.channels, lo, hi)
 		case v.level == cpu.AVX2:
-			requantizeShiftAVX2(&dst[s.from], &acc[s.from], p, s.pixels, s.channels, lo, hi)
+			requantizeShiftsAVX2(d, x, p, s.pixels, s.channels, lo, hi, half)
+		case common:
+			requantizeShiftAVX512(d, x, p, s.pixels, s.channels, lo, hi)
 		default:
-			requantizeShiftAVX512(&dst[s.from], &acc[s.from], p, s.pixels, s.channels, lo, hi)
+			requantizeShiftsAVX512(d, x, p, s.pixels, s.channels, lo, hi, half)
 		}
 	}
-	requantizeShiftPortable(dst[tail:], acc[tail:], shift, lo, hi)
+	requantizeShiftPortable(dst[tail:], acc[tail:], shift, lo, hi, midRise)
 }
 
-func (v vector) requantizeFloat(dst []uint8, acc []int32, mult []float32, z, lo, hi int32) {
+func (v vector) requantizeFloat(dst []uint8, acc []int32, mult []float32, z, lo, hi int32, midRise bool) {
 	p := &mult[0]
 	if v.few(len(mult)) {
 		var row [equalChannels]float32
 		p = repeated(&row, mult)
 	}
+	first, last := float32(lo-z), float32(hi-z)
 	spans, tail := v.split(len(acc), len(mult))
 	for _, s := range spans {
+		if s.pixels == 0 {
+			continue
+		}
+		d, x := &dst[s.from], &acc[s.from]
 		switch {
-		case s.pixels == 0:
+		case v.level == cpu.AVX2 && midRise:
+			requantizeFloorAVX2(d, x, p, s.pixels, s.channels, first, last, z)
 		case v.level == cpu.AVX2:
-			requantizeFloatAVX2(&dst[s.from], &acc[s.from], p, s.pixels, s.channels, float32(lo-z), float32(hi-z), z)
+			requantizeFloatAVX2(d, x, p, s.pixels, s.channels, first, last, z)
+		case midRise:
+			requantizeFloorAVX512(d, x, p, s.pixels, s.channels, first, last, z)
 		default:
-			requantizeFloatAVX512(&dst[s.from], &acc[s.from], p, s.pixels, s.channels, float32(lo-z), float32(hi-z), z)
+			requantizeFloatAVX512(d, x, p, s.pixels, s.channels, first, last, z)
 		}
 	}
-	requantizeFloatPortable(dst[tail:], acc[tail:], mult, z, lo, hi)
+	requantizeFloatPortable(dst[tail:], acc[tail:], mult, z, lo, hi, midRise)
 }
 
 func (v vector) passBits(bits []uint8, acc, first, last []int32) {

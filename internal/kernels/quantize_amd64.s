@@ -69,6 +69,90 @@ next_4:
 	VZEROUPPER
 	RET
 
+// func requantizeShiftsAVX512(dst *uint8, acc *int32, shift *int32, pixels int, channels int, lo int32, hi int32, half int32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·requantizeShiftsAVX512(SB), NOSPLIT, $0-52
+	// dst = clamp((acc >> n) + (acc >> (n-1) & half), lo, hi) for n > 0, else clamp(acc << -n, lo, hi), per channel
+	MOVQ         dst+0(FP), AX
+	MOVQ         acc+8(FP), CX
+	MOVQ         shift+16(FP), DX
+	VBROADCASTSS lo+40(FP), Z4
+	VBROADCASTSS hi+44(FP), Z5
+	VBROADCASTSS half+48(FP), Z6
+	VPXORD       Z7, Z7, Z7
+	MOVL         $0x00000001, DX
+	VPBROADCASTD DX, Z8
+	MOVL         $0x00000200, DX
+	VPBROADCASTD DX, Z9
+	VPSUBD       Z9, Z7, Z10
+	MOVL         $0x00000009, DX
+	VPBROADCASTD DX, Z11
+	MOVQ         pixels+24(FP), BX
+	MOVQ         channels+32(FP), SI
+	MOVL         $0x0000ffff, DX
+	KMOVW        DX, K1
+	MOVQ         SI, R8
+	ANDQ         $0x0f, R8
+	BZHIL        R8, DX, DX
+	KMOVW        DX, K2
+
+row_1:
+	MOVQ shift+16(FP), DX
+	MOVQ SI, DI
+
+vector_2:
+	CMPQ        DI, $0x10
+	JLT         rest_3
+	VMOVDQU32.Z (CX), K1, Z0
+	VMOVDQU32.Z (DX), K1, Z1
+	VPCMPD      $0x06, Z7, Z1, K3
+	VPMINSD     Z9, Z0, Z2
+	VPMAXSD     Z10, Z2, Z2
+	VPSUBD      Z1, Z7, Z3
+	VPMINSD     Z11, Z3, Z3
+	VPSLLVD     Z3, Z2, Z2
+	VPSUBD      Z8, Z1, Z3
+	VPSRAVD     Z3, Z0, Z3
+	VPANDD      Z6, Z3, Z3
+	VPSRAVD     Z1, Z0, Z0
+	VPADDD      Z3, Z0, K3, Z2
+	VPMAXSD     Z4, Z2, Z0
+	VPMINSD     Z5, Z0, Z0
+	VPMOVDB     Z0, K1, (AX)
+	ADDQ        $0x10, AX
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, DX
+	SUBQ        $0x10, DI
+	JMP         vector_2
+
+rest_3:
+	TESTQ       R8, R8
+	JEQ         next_4
+	VMOVDQU32.Z (CX), K2, Z0
+	VMOVDQU32.Z (DX), K2, Z1
+	VPCMPD      $0x06, Z7, Z1, K3
+	VPMINSD     Z9, Z0, Z2
+	VPMAXSD     Z10, Z2, Z2
+	VPSUBD      Z1, Z7, Z3
+	VPMINSD     Z11, Z3, Z3
+	VPSLLVD     Z3, Z2, Z2
+	VPSUBD      Z8, Z1, Z3
+	VPSRAVD     Z3, Z0, Z3
+	VPANDD      Z6, Z3, Z3
+	VPSRAVD     Z1, Z0, Z0
+	VPADDD      Z3, Z0, K3, Z2
+	VPMAXSD     Z4, Z2, Z0
+	VPMINSD     Z5, Z0, Z0
+	VPMOVDB     Z0, K2, (AX)
+	LEAQ        (AX)(R8*1), AX
+	LEAQ        (CX)(R8*4), CX
+
+next_4:
+	DECQ BX
+	JNE  row_1
+	VZEROUPPER
+	RET
+
 // func requantizeFloatAVX512(dst *uint8, acc *int32, mult *float32, pixels int, channels int, lo float32, hi float32, z int32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·requantizeFloatAVX512(SB), NOSPLIT, $0-52
@@ -119,6 +203,70 @@ rest_3:
 	VMULPS      Z1, Z0, Z0
 	VMAXPS      Z4, Z0, Z0
 	VMINPS      Z5, Z0, Z0
+	VCVTPS2DQ   Z0, Z0
+	VPADDD      Z6, Z0, Z0
+	VPMOVDB     Z0, K2, (AX)
+	LEAQ        (AX)(R8*1), AX
+	LEAQ        (CX)(R8*4), CX
+
+next_4:
+	DECQ BX
+	JNE  row_1
+	VZEROUPPER
+	RET
+
+// func requantizeFloorAVX512(dst *uint8, acc *int32, mult *float32, pixels int, channels int, lo float32, hi float32, z int32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·requantizeFloorAVX512(SB), NOSPLIT, $0-52
+	// dst = floor(clamp(float32(acc)·mult, lo, hi)) + z, mult per channel
+	MOVQ         dst+0(FP), AX
+	MOVQ         acc+8(FP), CX
+	MOVQ         mult+16(FP), DX
+	VBROADCASTSS lo+40(FP), Z4
+	VBROADCASTSS hi+44(FP), Z5
+	VBROADCASTSS z+48(FP), Z6
+	MOVQ         pixels+24(FP), BX
+	MOVQ         channels+32(FP), SI
+	MOVL         $0x0000ffff, DX
+	KMOVW        DX, K1
+	MOVQ         SI, R8
+	ANDQ         $0x0f, R8
+	BZHIL        R8, DX, DX
+	KMOVW        DX, K2
+
+row_1:
+	MOVQ mult+16(FP), DX
+	MOVQ SI, DI
+
+vector_2:
+	CMPQ        DI, $0x10
+	JLT         rest_3
+	VMOVDQU32.Z (CX), K1, Z0
+	VMOVUPS.Z   (DX), K1, Z1
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z1, Z0, Z0
+	VMAXPS      Z4, Z0, Z0
+	VMINPS      Z5, Z0, Z0
+	VRNDSCALEPS $0x01, Z0, Z0
+	VCVTPS2DQ   Z0, Z0
+	VPADDD      Z6, Z0, Z0
+	VPMOVDB     Z0, K1, (AX)
+	ADDQ        $0x10, AX
+	ADDQ        $0x40, CX
+	ADDQ        $0x40, DX
+	SUBQ        $0x10, DI
+	JMP         vector_2
+
+rest_3:
+	TESTQ       R8, R8
+	JEQ         next_4
+	VMOVDQU32.Z (CX), K2, Z0
+	VMOVUPS.Z   (DX), K2, Z1
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z1, Z0, Z0
+	VMAXPS      Z4, Z0, Z0
+	VMINPS      Z5, Z0, Z0
+	VRNDSCALEPS $0x01, Z0, Z0
 	VCVTPS2DQ   Z0, Z0
 	VPADDD      Z6, Z0, Z0
 	VPMOVDB     Z0, K2, (AX)

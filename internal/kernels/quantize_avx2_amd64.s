@@ -82,6 +82,107 @@ next_4:
 	VZEROUPPER
 	RET
 
+// func requantizeShiftsAVX2(dst *uint8, acc *int32, shift *int32, pixels int, channels int, lo int32, hi int32, half int32)
+// Requires: AVX, AVX2
+TEXT ·requantizeShiftsAVX2(SB), NOSPLIT, $0-52
+	// dst = clamp((acc >> n) + (acc >> (n-1) & half), lo, hi) for n > 0, else clamp(acc << -n, lo, hi), per channel
+	MOVQ         dst+0(FP), AX
+	MOVQ         acc+8(FP), CX
+	MOVQ         shift+16(FP), DX
+	VBROADCASTSS lo+40(FP), Y4
+	VBROADCASTSS hi+44(FP), Y5
+	VBROADCASTSS half+48(FP), Y6
+	VPXOR        Y7, Y7, Y7
+	MOVL         $0x00000001, BX
+	VMOVD        BX, X8
+	VPBROADCASTD X8, Y8
+	MOVL         $0x00000200, BX
+	VMOVD        BX, X9
+	VPBROADCASTD X9, Y9
+	VPSUBD       Y9, Y7, Y10
+	MOVL         $0x00000009, BX
+	VMOVD        BX, X11
+	VPBROADCASTD X11, Y11
+	MOVL         $0x000000ff, BX
+	VMOVD        BX, X15
+	VPBROADCASTD X15, Y15
+	MOVQ         pixels+24(FP), BX
+	MOVQ         channels+32(FP), SI
+	MOVQ         SI, R8
+	ANDQ         $-8, R8
+	LEAQ         -8(SI), R9
+	MOVQ         SI, R10
+	NEGQ         R10
+	ANDQ         $0x07, R10
+
+row_1:
+	TESTQ     R10, R10
+	JEQ       main_2
+	MOVQ      R9, DI
+	VMOVDQU   (CX)(DI*4), Y0
+	VMOVDQU   (DX)(DI*4), Y1
+	VPSUBD    Y8, Y1, Y2
+	VPSRAVD   Y2, Y0, Y2
+	VPAND     Y6, Y2, Y2
+	VPSRAVD   Y1, Y0, Y3
+	VPADDD    Y3, Y2, Y2
+	VPMINSD   Y9, Y0, Y0
+	VPMAXSD   Y10, Y0, Y0
+	VPSUBD    Y1, Y7, Y3
+	VPMINSD   Y11, Y3, Y3
+	VPSLLVD   Y3, Y0, Y0
+	VPCMPGTD  Y7, Y1, Y1
+	VPBLENDVB Y1, Y2, Y0, Y0
+	VPMAXSD   Y4, Y0, Y0
+	VPMINSD   Y5, Y0, Y0
+	VMOVAPS   Y0, Y14
+
+main_2:
+	XORQ DI, DI
+
+strip_3:
+	VMOVDQU      (CX)(DI*4), Y0
+	VMOVDQU      (DX)(DI*4), Y1
+	VPSUBD       Y8, Y1, Y2
+	VPSRAVD      Y2, Y0, Y2
+	VPAND        Y6, Y2, Y2
+	VPSRAVD      Y1, Y0, Y3
+	VPADDD       Y3, Y2, Y2
+	VPMINSD      Y9, Y0, Y0
+	VPMAXSD      Y10, Y0, Y0
+	VPSUBD       Y1, Y7, Y3
+	VPMINSD      Y11, Y3, Y3
+	VPSLLVD      Y3, Y0, Y0
+	VPCMPGTD     Y7, Y1, Y1
+	VPBLENDVB    Y1, Y2, Y0, Y0
+	VPMAXSD      Y4, Y0, Y0
+	VPMINSD      Y5, Y0, Y0
+	VPAND        Y15, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPACKUSDW    X1, X0, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, (AX)(DI*1)
+	ADDQ         $0x08, DI
+	CMPQ         DI, R8
+	JLT          strip_3
+	TESTQ        R10, R10
+	JEQ          next_4
+	MOVQ         R9, DI
+	VMOVAPS      Y14, Y0
+	VPAND        Y15, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPACKUSDW    X1, X0, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, (AX)(DI*1)
+
+next_4:
+	LEAQ (AX)(SI*1), AX
+	LEAQ (CX)(SI*4), CX
+	DECQ BX
+	JNE  row_1
+	VZEROUPPER
+	RET
+
 // func requantizeFloatAVX2(dst *uint8, acc *int32, mult *float32, pixels int, channels int, lo float32, hi float32, z int32)
 // Requires: AVX, AVX2
 TEXT ·requantizeFloatAVX2(SB), NOSPLIT, $0-52
@@ -124,6 +225,78 @@ strip_3:
 	VMULPS       (DX)(DI*4), Y0, Y0
 	VMAXPS       Y4, Y0, Y0
 	VMINPS       Y5, Y0, Y0
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       Y6, Y0, Y0
+	VPAND        Y15, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPACKUSDW    X1, X0, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, (AX)(DI*1)
+	ADDQ         $0x08, DI
+	CMPQ         DI, R8
+	JLT          strip_3
+	TESTQ        R10, R10
+	JEQ          next_4
+	MOVQ         R9, DI
+	VMOVAPS      Y14, Y0
+	VPAND        Y15, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPACKUSDW    X1, X0, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, (AX)(DI*1)
+
+next_4:
+	LEAQ (AX)(SI*1), AX
+	LEAQ (CX)(SI*4), CX
+	DECQ BX
+	JNE  row_1
+	VZEROUPPER
+	RET
+
+// func requantizeFloorAVX2(dst *uint8, acc *int32, mult *float32, pixels int, channels int, lo float32, hi float32, z int32)
+// Requires: AVX, AVX2
+TEXT ·requantizeFloorAVX2(SB), NOSPLIT, $0-52
+	// dst = floor(clamp(float32(acc)·mult, lo, hi)) + z, mult per channel
+	MOVQ         dst+0(FP), AX
+	MOVQ         acc+8(FP), CX
+	MOVQ         mult+16(FP), DX
+	VBROADCASTSS lo+40(FP), Y4
+	VBROADCASTSS hi+44(FP), Y5
+	VBROADCASTSS z+48(FP), Y6
+	MOVL         $0x000000ff, BX
+	VMOVD        BX, X15
+	VPBROADCASTD X15, Y15
+	MOVQ         pixels+24(FP), BX
+	MOVQ         channels+32(FP), SI
+	MOVQ         SI, R8
+	ANDQ         $-8, R8
+	LEAQ         -8(SI), R9
+	MOVQ         SI, R10
+	NEGQ         R10
+	ANDQ         $0x07, R10
+
+row_1:
+	TESTQ     R10, R10
+	JEQ       main_2
+	MOVQ      R9, DI
+	VCVTDQ2PS (CX)(DI*4), Y0
+	VMULPS    (DX)(DI*4), Y0, Y0
+	VMAXPS    Y4, Y0, Y0
+	VMINPS    Y5, Y0, Y0
+	VROUNDPS  $0x01, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VPADDD    Y6, Y0, Y0
+	VMOVAPS   Y0, Y14
+
+main_2:
+	XORQ DI, DI
+
+strip_3:
+	VCVTDQ2PS    (CX)(DI*4), Y0
+	VMULPS       (DX)(DI*4), Y0, Y0
+	VMAXPS       Y4, Y0, Y0
+	VMINPS       Y5, Y0, Y0
+	VROUNDPS     $0x01, Y0, Y0
 	VCVTPS2DQ    Y0, Y0
 	VPADDD       Y6, Y0, Y0
 	VPAND        Y15, Y0, Y0

@@ -15,18 +15,21 @@ import (
 // Requantize sets dst[i] to the code of acc[i] by the rule of r, whose clamp must fit
 // into a byte.
 func Requantize(dst []uint8, acc []int32, r *quant.Requantizer) {
-	switch {
-	case r.Rule == quant.Shift && !r.MidRise:
-		RequantizeShift(dst, acc, r.Shift, r.Lo, r.Hi)
-	case r.Rule == quant.Float && !r.MidRise:
-		RequantizeFloat(dst, acc, r.Multiplier, r.ZeroPoint, r.Lo, r.Hi)
+	switch r.Rule {
+	case quant.Shift:
+		checkRow("requantize", len(dst), len(acc), len(r.Shift))
+		if len(acc) > 0 {
+			requantizeShift(dst, acc, r.Shift, r.Lo, r.Hi, r.MidRise)
+		}
+	case quant.Float:
+		checkRow("requantize", len(dst), len(acc), len(r.Multiplier))
+		if len(acc) > 0 {
+			requantizeFloat(dst, acc, r.Multiplier, r.ZeroPoint, r.Lo, r.Hi, r.MidRise)
+		}
 	default:
-		channels := max(len(r.Shift), len(r.Multiplier), len(r.Mantissa))
-		checkRow("requantize", len(dst), len(acc), channels)
-		for i := 0; i < len(acc); i += channels {
-			for c, v := range acc[i : i+channels] {
-				dst[i+c] = uint8(r.Apply(int64(v), c))
-			}
+		checkRow("requantize", len(dst), len(acc), len(r.Mantissa))
+		if len(acc) > 0 {
+			requantizeFixed(dst, acc, *r) // by value, which does not escape
 		}
 	}
 }
@@ -36,7 +39,7 @@ func Requantize(dst []uint8, acc []int32, r *quant.Requantizer) {
 func RequantizeShift(dst []uint8, acc, shift []int32, lo, hi int32) {
 	checkRow("requantize", len(dst), len(acc), len(shift))
 	if len(acc) > 0 {
-		requantizeShift(dst, acc, shift, lo, hi)
+		requantizeShift(dst, acc, shift, lo, hi, false)
 	}
 }
 
@@ -45,7 +48,7 @@ func RequantizeShift(dst []uint8, acc, shift []int32, lo, hi int32) {
 func RequantizeFloat(dst []uint8, acc []int32, mult []float32, z, lo, hi int32) {
 	checkRow("requantize", len(dst), len(acc), len(mult))
 	if len(acc) > 0 {
-		requantizeFloat(dst, acc, mult, z, lo, hi)
+		requantizeFloat(dst, acc, mult, z, lo, hi, false)
 	}
 }
 
@@ -59,15 +62,22 @@ func checkRow(what string, dst, n, channels int) {
 var (
 	requantizeShift = requantizeShiftPortable
 	requantizeFloat = requantizeFloatPortable
+	requantizeFixed = requantizeFixedPortable
 )
 
 func init() {
 	register("requantize shift", cpu.Portable, func() { requantizeShift = requantizeShiftPortable })
 	register("requantize float", cpu.Portable, func() { requantizeFloat = requantizeFloatPortable })
+	register("requantize fixed", cpu.Portable, func() { requantizeFixed = requantizeFixedPortable })
 }
 
-func requantizeShiftPortable(dst []uint8, acc, shift []int32, lo, hi int32) {
+// requantizeShiftPortable rounds half up or, for mid-rise outputs, down.
+func requantizeShiftPortable(dst []uint8, acc, shift []int32, lo, hi int32, midRise bool) {
 	lo64, hi64 := int64(lo), int64(hi)
+	half := int64(1)
+	if midRise {
+		half = 0
+	}
 	for i := 0; i < len(acc); i += len(shift) {
 		a := acc[i : i+len(shift)]
 		d := dst[i : i+len(shift)]
@@ -75,7 +85,7 @@ func requantizeShiftPortable(dst []uint8, acc, shift []int32, lo, hi int32) {
 			v := int64(a[c])
 			// An int32 shifted left by at most 31 fits into an int64.
 			if n > 0 {
-				v = (v + 1<<(uint32(n-1)&31)) >> (uint32(n) & 31)
+				v = (v + half<<(uint32(n-1)&31)) >> (uint32(n) & 31)
 			} else {
 				v <<= uint32(-n) & 31
 			}
@@ -88,7 +98,8 @@ func requantizeShiftPortable(dst []uint8, acc, shift []int32, lo, hi int32) {
 // below 2^22 half to even.
 const magic = 0x1.8p23
 
-func requantizeFloatPortable(dst []uint8, acc []int32, mult []float32, z, lo, hi int32) {
+// requantizeFloatPortable rounds half to even or, for mid-rise outputs, down.
+func requantizeFloatPortable(dst []uint8, acc []int32, mult []float32, z, lo, hi int32, midRise bool) {
 	flo, fhi := float32(lo-z), float32(hi-z)
 	for i := 0; i < len(acc); i += len(mult) {
 		a := acc[i : i+len(mult)]
@@ -96,8 +107,20 @@ func requantizeFloatPortable(dst []uint8, acc []int32, mult []float32, z, lo, hi
 		for c, m := range mult {
 			// The ends are whole numbers, so clamping before rounding gives the same.
 			v := min(max(float32(float32(a[c])*m), flo), fhi)
-			v = float32(v+magic) - magic
-			d[c] = uint8(int32(v) + z)
+			even := float32(v+magic) - magic
+			if midRise && even > v {
+				even--
+			}
+			d[c] = uint8(int32(even) + z)
+		}
+	}
+}
+
+func requantizeFixedPortable(dst []uint8, acc []int32, r quant.Requantizer) {
+	channels := len(r.Mantissa)
+	for i := 0; i < len(acc); i += channels {
+		for c, v := range acc[i : i+channels] {
+			dst[i+c] = uint8(r.Apply(int64(v), c))
 		}
 	}
 }

@@ -58,12 +58,22 @@ func compareRequantize(t failer, draw func(r *rand.Rand, channels int) quant.Req
 // nearTies moves accumulators next to where a multiplier gives half a code: there the
 // rounding of the accumulator and that of the product decide.
 func nearTies(r *rand.Rand, acc []int32, q *quant.Requantizer) {
+	factor := func(i int) float64 { return float64(q.Multiplier[i%len(q.Multiplier)]) }
+	switch q.Rule {
+	case quant.Shift:
+		return
+	case quant.FixedPoint:
+		factor = func(i int) float64 {
+			c := i % len(q.Mantissa)
+			return math.Ldexp(float64(q.Mantissa[c]), int(q.Exponent[c])-31)
+		}
+	}
 	for i := range acc {
-		if len(q.Multiplier) == 0 || r.IntN(3) > 0 {
+		if r.IntN(3) > 0 {
 			continue
 		}
 		half := float64(q.Lo-q.ZeroPoint+r.Int32N(q.Hi-q.Lo+1)) + 0.5
-		if a := half / float64(q.Multiplier[i%len(q.Multiplier)]); math.Abs(a) < 1<<31-32 {
+		if a := half / factor(i); math.Abs(a) < 1<<31-32 {
 			acc[i] = int32(a) + r.Int32N(33) - 16
 		}
 	}
@@ -135,15 +145,36 @@ func drawFloat(midRise, perChannel bool) func(r *rand.Rand, channels int) quant.
 }
 
 func TestRequantizeFixedPoint(t *testing.T) {
-	testRequantize(t, "requantize float", func(r *rand.Rand, channels int) quant.Requantizer {
-		q := quant.Requantizer{Rule: quant.FixedPoint, DoubleRounding: r.IntN(2) == 0}
+	for _, double := range []bool{false, true} {
+		for _, perChannel := range []bool{false, true} {
+			t.Run(fmt.Sprintf("double=%v/perchannel=%v", double, perChannel), func(t *testing.T) {
+				testRequantize(t, "requantize fixed", drawFixedPoint(double, perChannel))
+			})
+		}
+	}
+}
+
+func drawFixedPoint(double, perChannel bool) func(r *rand.Rand, channels int) quant.Requantizer {
+	return func(r *rand.Rand, channels int) quant.Requantizer {
+		q := quant.Requantizer{Rule: quant.FixedPoint, DoubleRounding: double}
 		q.Lo, q.Hi, q.ZeroPoint = clampRange(r)
 		for range channels {
-			m, e := quant.FixedPointMultiplier(r.Float64() * math.Ldexp(1, -r.IntN(12)))
+			m, e := quant.FixedPointMultiplier(r.Float64() * math.Ldexp(1, -r.IntN(30)))
+			switch r.IntN(8) {
+			case 0: // all that a file may hold
+				m, e = r.Int32(), int32(r.IntN(62)-31)
+			case 1: // the ends
+				m, e = []int32{0, 1, math.MaxInt32}[r.IntN(3)], []int32{-31, -1, 0, 1, 30}[r.IntN(5)]
+			case 2: // powers of two make ties
+				m = 1 << 30
+			}
 			q.Mantissa, q.Exponent = append(q.Mantissa, m), append(q.Exponent, e)
+			if !perChannel {
+				break
+			}
 		}
 		return q
-	})
+	}
 }
 
 func TestPassBits(t *testing.T) { forEach(t, "pass bits", func(t *testing.T) { comparePassBits(t) }) }

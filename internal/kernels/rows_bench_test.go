@@ -74,6 +74,11 @@ func rowBenches(t testing.TB, channels int) []rowBench {
 	for c := range channels {
 		shift[c], last[c], mult[c], factor[c] = 20, 1<<20, 1e-5, 0.5
 	}
+	left := append([]int32{-2}, shift[1:]...)
+	midRise := quant.Requantizer{Rule: quant.Float, MidRise: true, Multiplier: mult, Lo: -128, Hi: 127}
+	fixed := quant.Requantizer{Rule: quant.FixedPoint, Mantissa: []int32{1<<30 + 1<<20}, Exponent: []int32{-16}, ZeroPoint: 3, Lo: -128, Hi: 127}
+	twice := fixed
+	twice.DoubleRounding = true
 	grid := quant.Grid{BitWidth: 8, Signed: true, Scale: []float32{0.01}}
 	sums, squares, exact := make([]float64, channels), make([]float64, channels), NewAccMoments(channels)
 	shape := PoolShape{C: channels, KH: 2, KW: 2, StrideH: 2, StrideW: 2, H: 2, W: pixels / 2}
@@ -92,6 +97,10 @@ func rowBenches(t testing.TB, channels int) []rowBench {
 		{"scale bias", "elementwise", n, func() { ScaleBias(y, x, mult, mult) }},
 		{"requantize shift", "requantize shift", n, func() { RequantizeShift(codes, acc, shift, -128, 127) }},
 		{"requantize float", "requantize float", n, func() { RequantizeFloat(codes, acc, mult, 3, -128, 127) }},
+		{"requantize shift left", "requantize shift", n, func() { RequantizeShift(codes, acc, left, -128, 127) }},
+		{"requantize mid-rise", "requantize float", n, func() { Requantize(codes, acc, &midRise) }},
+		{"requantize fixed", "requantize fixed", n, func() { q := fixed; Requantize(codes, acc, &q) }},
+		{"requantize fixed twice", "requantize fixed", n, func() { Requantize(codes, acc, &twice) }},
 		{"requantize affine", "affine", n, func() { RequantizeAffine(codes, acc, mult, mult, 3, -128, 127, true) }},
 		{"accumulator range", "affine", n, func() { AccumulatorRange(shift, last, acc) }},
 		{"finite range", "affine", n, func() { FiniteRange(x) }},

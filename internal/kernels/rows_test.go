@@ -189,6 +189,25 @@ var rowCases = []rowCase{
 		RequantizeFloat(d, acc, drawn(channels, func() float32 { return float32(math.Ldexp(1+r.Float64(), -r.IntN(30))) }), 3, 0, 200)
 		return []any{all}
 	}},
+	{"requantize mid-rise shifts", "requantize shift", func(r *rand.Rand, pixels, channels int) []any {
+		acc := accumulators(r, pixels*channels)
+		d, all := guardedRow[uint8](len(acc), 99)
+		Requantize(d, acc, &quant.Requantizer{Rule: quant.Shift, MidRise: true, Shift: drawn(channels, func() int32 { return r.Int32N(63) - 31 }), Lo: -128, Hi: 127})
+		return []any{all}
+	}},
+	{"requantize mid-rise floats", "requantize float", func(r *rand.Rand, pixels, channels int) []any {
+		acc := accumulators(r, pixels*channels)
+		d, all := guardedRow[uint8](len(acc), 99)
+		Requantize(d, acc, &quant.Requantizer{Rule: quant.Float, MidRise: true, Multiplier: drawn(channels, func() float32 { return float32(math.Ldexp(1+r.Float64(), -r.IntN(30))) }), Lo: -128, Hi: 127})
+		return []any{all}
+	}},
+	{"requantize fixed", "requantize fixed", func(r *rand.Rand, pixels, channels int) []any {
+		acc := accumulators(r, pixels*channels)
+		d, all := guardedRow[uint8](len(acc), 99)
+		q := drawFixedPoint(r.IntN(2) == 0, true)(r, channels)
+		Requantize(d, acc, &q)
+		return []any{all}
+	}},
 	{"requantize affine", "affine", func(r *rand.Rand, pixels, channels int) []any {
 		acc := accumulators(r, pixels*channels)
 		a := drawn(channels, func() float32 { return float32(math.Ldexp(1, -r.IntN(30))) })

@@ -49,6 +49,7 @@ var kernels = map[string]func(*build.Context){
 	"channelsums":      channelSums,
 	"channelsums_avx2": channelSums8,
 	"multiplycodes":    multiplyCodes,
+	"fixedpoint":       fixedPoint,
 	"addbits":          addBits,
 	"addbits_avx2":     addBits8,
 	"peak":             peak,

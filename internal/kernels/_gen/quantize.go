@@ -27,24 +27,60 @@ func quantize(c *build.Context) {
 	})
 	k.RET()
 
-	k = newRowKernel(c, "requantizeFloatAVX512", "func(dst *uint8, acc *int32, mult *float32, pixels, channels int, lo, hi float32, z int32)", "dst = roundEven(clamp(float32(acc)·mult, lo, hi)) + z, mult per channel")
-	dst, acc = k.walk("dst", 1), k.walk("acc", 4)
-	mult := k.channels("mult", 4)
-	k.broadcast("lo", zmm(4))
-	k.broadcast("hi", zmm(5))
-	k.broadcast("z", zmm(6))
+	k = newRowKernel(c, "requantizeShiftsAVX512", "func(dst *uint8, acc, shift *int32, pixels, channels int, lo, hi, half int32)", shiftsDoc)
+	dst, acc, shift = k.walk("dst", 1), k.walk("acc", 4), k.channels("shift", 4)
+	for i, name := range []string{"lo", "hi", "half"} {
+		k.broadcast(name, zmm(4+i))
+	}
+	k.VPXORD(zmm(7), zmm(7), zmm(7))
+	k.constant(1, zmm(8))
+	k.constant(1<<leftBits, zmm(9))
+	k.VPSUBD(zmm(9), zmm(7), zmm(10))
+	k.constant(leftBits, zmm(11))
 	k.rows(k.load("pixels"), k.load("channels"), func(mask reg.Register, _ Op) {
 		k.VMOVDQU32_Z(at(acc), mask, zmm(0))
-		k.VMOVUPS_Z(at(mult), mask, zmm(1))
-		k.VCVTDQ2PS(zmm(0), zmm(0))
-		k.VMULPS(zmm(1), zmm(0), zmm(0))
-		k.VMAXPS(zmm(4), zmm(0), zmm(0))
-		k.VMINPS(zmm(5), zmm(0), zmm(0))
-		k.VCVTPS2DQ(zmm(0), zmm(0))
-		k.VPADDD(zmm(6), zmm(0), zmm(0))
+		k.VMOVDQU32_Z(at(shift), mask, zmm(1))
+		k.VPCMPD(Imm(6), zmm(7), zmm(1), reg.K3) // greater: to the right
+		k.VPMINSD(zmm(9), zmm(0), zmm(2))
+		k.VPMAXSD(zmm(10), zmm(2), zmm(2))
+		k.VPSUBD(zmm(1), zmm(7), zmm(3))
+		k.VPMINSD(zmm(11), zmm(3), zmm(3))
+		k.VPSLLVD(zmm(3), zmm(2), zmm(2))
+		k.VPSUBD(zmm(8), zmm(1), zmm(3))
+		k.VPSRAVD(zmm(3), zmm(0), zmm(3))
+		k.VPANDD(zmm(6), zmm(3), zmm(3))
+		k.VPSRAVD(zmm(1), zmm(0), zmm(0))
+		k.VPADDD(zmm(3), zmm(0), reg.K3, zmm(2))
+		k.VPMAXSD(zmm(4), zmm(2), zmm(0))
+		k.VPMINSD(zmm(5), zmm(0), zmm(0))
 		k.VPMOVDB(zmm(0), mask, at(dst))
 	})
 	k.RET()
+
+	for _, floor := range []bool{false, true} {
+		name, doc := floatName(floor, "AVX512")
+		k = newRowKernel(c, name, "func(dst *uint8, acc *int32, mult *float32, pixels, channels int, lo, hi float32, z int32)", doc)
+		dst, acc = k.walk("dst", 1), k.walk("acc", 4)
+		mult := k.channels("mult", 4)
+		k.broadcast("lo", zmm(4))
+		k.broadcast("hi", zmm(5))
+		k.broadcast("z", zmm(6))
+		k.rows(k.load("pixels"), k.load("channels"), func(mask reg.Register, _ Op) {
+			k.VMOVDQU32_Z(at(acc), mask, zmm(0))
+			k.VMOVUPS_Z(at(mult), mask, zmm(1))
+			k.VCVTDQ2PS(zmm(0), zmm(0))
+			k.VMULPS(zmm(1), zmm(0), zmm(0))
+			k.VMAXPS(zmm(4), zmm(0), zmm(0))
+			k.VMINPS(zmm(5), zmm(0), zmm(0))
+			if floor {
+				k.VRNDSCALEPS(Imm(1), zmm(0), zmm(0))
+			}
+			k.VCVTPS2DQ(zmm(0), zmm(0))
+			k.VPADDD(zmm(6), zmm(0), zmm(0))
+			k.VPMOVDB(zmm(0), mask, at(dst))
+		})
+		k.RET()
+	}
 
 	k = newRowKernel(c, "passBitsAVX512", "func(bits *uint8, acc, first, last *int32, pixels, channels int)", "bit = first <= acc <= last, per channel; bits are gathered in a register and leave in groups of 32")
 	acc = k.walk("acc", 4)
@@ -143,6 +179,19 @@ func quantize(c *build.Context) {
 		})
 		k.RET()
 	}
+}
+
+// leftBits is the least number of bits by which a shift to the left brings any number but 0 beyond the
+// codes of a byte, like a number of 2^leftBits without a shift.
+const leftBits = 9
+
+const shiftsDoc = "dst = clamp((acc >> n) + (acc >> (n-1) & half), lo, hi) for n > 0, else clamp(acc << -n, lo, hi), per channel"
+
+func floatName(floor bool, level string) (name, doc string) {
+	if floor {
+		return "requantizeFloor" + level, "dst = floor(clamp(float32(acc)·mult, lo, hi)) + z, mult per channel"
+	}
+	return "requantizeFloat" + level, "dst = roundEven(clamp(float32(acc)·mult, lo, hi)) + z, mult per channel"
 }
 
 // quantizer writes a loop that quantizes floats, to codes or back to floats.

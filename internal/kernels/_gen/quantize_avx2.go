@@ -27,22 +27,59 @@ func quantize8(c *build.Context) {
 	}, func() { k.storeBytes(dst) })
 	k.RET()
 
-	k = newRowKernel(c, "requantizeFloatAVX2", "func(dst *uint8, acc *int32, mult *float32, pixels, channels int, lo, hi float32, z int32)", "dst = roundEven(clamp(float32(acc)·mult, lo, hi)) + z, mult per channel")
-	dst, acc = k.walk("dst", 1), k.walk("acc", 4)
-	mult := k.channels("mult", 4)
-	k.VBROADCASTSS(k.param("lo"), ymm(4))
-	k.VBROADCASTSS(k.param("hi"), ymm(5))
-	k.VBROADCASTSS(k.param("z"), ymm(6))
+	k = newRowKernel(c, "requantizeShiftsAVX2", "func(dst *uint8, acc, shift *int32, pixels, channels int, lo, hi, half int32)", shiftsDoc)
+	dst, acc, shift = k.walk("dst", 1), k.walk("acc", 4), k.channels("shift", 4)
+	for i, name := range []string{"lo", "hi", "half"} {
+		k.VBROADCASTSS(k.param(name), ymm(4+i))
+	}
+	k.VPXOR(ymm(7), ymm(7), ymm(7))
+	k.constant8(1, 8)
+	k.constant8(1<<leftBits, 9)
+	k.VPSUBD(ymm(9), ymm(7), ymm(10))
+	k.constant8(leftBits, 11)
 	k.constant8(255, 15)
 	k.strips(8, k.load("pixels"), k.load("channels"), func(reg.Register) {
-		k.VCVTDQ2PS(at(acc), ymm(0))
-		k.VMULPS(at(mult), ymm(0), ymm(0))
-		k.VMAXPS(ymm(4), ymm(0), ymm(0))
-		k.VMINPS(ymm(5), ymm(0), ymm(0))
-		k.VCVTPS2DQ(ymm(0), ymm(0))
-		k.VPADDD(ymm(6), ymm(0), ymm(0))
+		k.VMOVDQU(at(acc), ymm(0))
+		k.VMOVDQU(at(shift), ymm(1))
+		k.VPSUBD(ymm(8), ymm(1), ymm(2))
+		k.VPSRAVD(ymm(2), ymm(0), ymm(2))
+		k.VPAND(ymm(6), ymm(2), ymm(2))
+		k.VPSRAVD(ymm(1), ymm(0), ymm(3))
+		k.VPADDD(ymm(3), ymm(2), ymm(2)) // of shifts to the right
+		k.VPMINSD(ymm(9), ymm(0), ymm(0))
+		k.VPMAXSD(ymm(10), ymm(0), ymm(0))
+		k.VPSUBD(ymm(1), ymm(7), ymm(3))
+		k.VPMINSD(ymm(11), ymm(3), ymm(3))
+		k.VPSLLVD(ymm(3), ymm(0), ymm(0))
+		k.VPCMPGTD(ymm(7), ymm(1), ymm(1))
+		k.VPBLENDVB(ymm(1), ymm(2), ymm(0), ymm(0))
+		k.VPMAXSD(ymm(4), ymm(0), ymm(0))
+		k.VPMINSD(ymm(5), ymm(0), ymm(0))
 	}, func() { k.storeBytes(dst) })
 	k.RET()
+
+	for _, floor := range []bool{false, true} {
+		name, doc := floatName(floor, "AVX2")
+		k = newRowKernel(c, name, "func(dst *uint8, acc *int32, mult *float32, pixels, channels int, lo, hi float32, z int32)", doc)
+		dst, acc = k.walk("dst", 1), k.walk("acc", 4)
+		mult := k.channels("mult", 4)
+		k.VBROADCASTSS(k.param("lo"), ymm(4))
+		k.VBROADCASTSS(k.param("hi"), ymm(5))
+		k.VBROADCASTSS(k.param("z"), ymm(6))
+		k.constant8(255, 15)
+		k.strips(8, k.load("pixels"), k.load("channels"), func(reg.Register) {
+			k.VCVTDQ2PS(at(acc), ymm(0))
+			k.VMULPS(at(mult), ymm(0), ymm(0))
+			k.VMAXPS(ymm(4), ymm(0), ymm(0))
+			k.VMINPS(ymm(5), ymm(0), ymm(0))
+			if floor {
+				k.VROUNDPS(Imm(1), ymm(0), ymm(0))
+			}
+			k.VCVTPS2DQ(ymm(0), ymm(0))
+			k.VPADDD(ymm(6), ymm(0), ymm(0))
+		}, func() { k.storeBytes(dst) })
+		k.RET()
+	}
 
 	passBits8(c)
 	for _, add := range []bool{false, true} {
