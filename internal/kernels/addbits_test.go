@@ -12,7 +12,7 @@ func TestAddShiftBits(t *testing.T) {
 		r := testRand()
 		for n := range 68 {
 			for range 12 {
-				rule := quant.AddShift{FA: int32(r.IntN(14)), FB: int32(r.IntN(14)), FY: int32(r.IntN(20)), Subtract: r.IntN(2) == 0, MidRise: r.IntN(8) == 0}
+				rule := quant.AddShift{FA: int32(r.IntN(14)), FB: int32(r.IntN(14)), FY: int32(r.IntN(20)), Subtract: r.IntN(2) == 0, MidRise: r.IntN(3) == 0}
 				if r.IntN(4) == 0 { // far apart
 					rule.FA = 31
 				}

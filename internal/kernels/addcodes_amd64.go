@@ -5,16 +5,22 @@ package kernels
 import "github.com/bitgrad/bitgrad/internal/cpu"
 
 //go:noescape
-func addShiftAVX512(dst, a, b *uint8, n int, flipA, flipB, ma, mb, start, shift, lo, hi int32)
+func addShiftAVX512(dst, a, b *uint8, n int, flipA, flipB, ma, mb, start, shift, lo, hi, half int32)
 
 //go:noescape
 func addFloatAVX512(dst, a, b *uint8, n int, flipA, flipB, za, zb int32, ma, mb, lo, hi float32, z int32)
+
+//go:noescape
+func addFloorAVX512(dst, a, b *uint8, n int, flipA, flipB, za, zb int32, ma, mb, lo, hi float32, z int32)
 
 //go:noescape
 func addShiftAVX2(dst, a, b *uint8, n int, flipA, flipB uint8, ma, mb int16, start, shift int32, lo, hi int16)
 
 //go:noescape
 func addFloatAVX2(dst, a, b *uint8, n int, flipA, flipB uint8, za, zb, ma, mb, top float32, z, lo int16)
+
+//go:noescape
+func addFloorAVX2(dst, a, b *uint8, n int, flipA, flipB uint8, za, zb, ma, mb, top float32, z, lo int16)
 
 // addCodesLevel says which variant runs; see gradientLevel.
 var addCodesLevel cpu.ISA
@@ -35,9 +41,9 @@ const (
 func addShift(dst, a, b []uint8, s *shiftSum) {
 	switch {
 	case addCodesLevel == cpu.AVX512:
-		addShiftAVX512(&dst[0], &a[0], &b[0], len(dst), s.flipA, s.flipB, s.ma, s.mb, s.start, s.n, s.lo, s.hi)
+		addShiftAVX512(&dst[0], &a[0], &b[0], len(dst), s.flipA, s.flipB, s.ma, s.mb, s.start, s.n, s.lo, s.hi, s.half)
 	case addCodesLevel == cpu.AVX2 && len(dst) >= byteStrip && s.ma <= wordLimit && max(s.mb, -s.mb) <= wordLimit:
-		half := int32(1) << (s.n - 1) // the sum is far from the ends of int32
+		half := s.half << (s.n - 1) // the sum is far from the ends of int32
 		addShiftAVX2(&dst[0], &a[0], &b[0], len(dst), uint8(s.flipA), uint8(s.flipB), int16(s.ma), int16(s.mb), s.start+half, s.n, int16(s.lo), int16(s.hi))
 	default:
 		addShiftPortable(dst, a, b, s)
@@ -46,10 +52,17 @@ func addShift(dst, a, b []uint8, s *shiftSum) {
 
 func addFloat(dst, a, b []uint8, s *floatSum) {
 	switch {
+	case addCodesLevel == cpu.AVX512 && s.midRise:
+		addFloorAVX512(&dst[0], &a[0], &b[0], len(dst), s.flipA, s.flipB, s.za, s.zb, s.ma, s.mb, s.lo, s.hi, s.z)
 	case addCodesLevel == cpu.AVX512:
 		addFloatAVX512(&dst[0], &a[0], &b[0], len(dst), s.flipA, s.flipB, s.za, s.zb, s.ma, s.mb, s.lo, s.hi, s.z)
 	case addCodesLevel == cpu.AVX2 && len(dst) >= byteStrip && max(s.za, s.zb, s.z) <= wordLimit && min(s.za, s.zb, s.z) >= -wordLimit:
-		addFloatAVX2(&dst[0], &a[0], &b[0], len(dst), uint8(s.flipA), uint8(s.flipB), 0x1p23+float32(s.za), 0x1p23+float32(s.zb), s.ma, s.mb, s.hi, int16(s.z), int16(s.lo)+int16(s.z))
+		za, zb, lo := 0x1p23+float32(s.za), 0x1p23+float32(s.zb), int16(s.lo)+int16(s.z)
+		if s.midRise {
+			addFloorAVX2(&dst[0], &a[0], &b[0], len(dst), uint8(s.flipA), uint8(s.flipB), za, zb, s.ma, s.mb, s.hi, int16(s.z), lo)
+		} else {
+			addFloatAVX2(&dst[0], &a[0], &b[0], len(dst), uint8(s.flipA), uint8(s.flipB), za, zb, s.ma, s.mb, s.hi, int16(s.z), lo)
+		}
 	default:
 		addFloatPortable(dst, a, b, s)
 	}

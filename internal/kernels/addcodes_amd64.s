@@ -4,10 +4,10 @@
 
 #include "textflag.h"
 
-// func addShiftAVX512(dst *uint8, a *uint8, b *uint8, n int, flipA int32, flipB int32, ma int32, mb int32, start int32, shift int32, lo int32, hi int32)
+// func addShiftAVX512(dst *uint8, a *uint8, b *uint8, n int, flipA int32, flipB int32, ma int32, mb int32, start int32, shift int32, lo int32, hi int32, half int32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2
-TEXT ·addShiftAVX512(SB), NOSPLIT, $0-64
-	// t = (a ^ flipA)·ma + (b ^ flipB)·mb + start; dst = clamp((t >> n) + (t >> (n-1) & 1), lo, hi)
+TEXT ·addShiftAVX512(SB), NOSPLIT, $0-68
+	// t = (a ^ flipA)·ma + (b ^ flipB)·mb + start; dst = clamp((t >> n) + (t >> (n-1) & half), lo, hi)
 	MOVQ         dst+0(FP), AX
 	MOVQ         a+8(FP), CX
 	MOVQ         b+16(FP), DX
@@ -19,9 +19,10 @@ TEXT ·addShiftAVX512(SB), NOSPLIT, $0-64
 	VBROADCASTSS shift+52(FP), Z9
 	VBROADCASTSS lo+56(FP), Z10
 	VBROADCASTSS hi+60(FP), Z11
+	VBROADCASTSS half+64(FP), Z12
 	MOVL         $0x00000001, BX
-	VPBROADCASTD BX, Z12
-	VPSUBD       Z12, Z9, Z13
+	VPBROADCASTD BX, Z13
+	VPSUBD       Z13, Z9, Z13
 	MOVQ         n+24(FP), BX
 	MOVL         $0x0000ffff, DI
 	KMOVW        DI, K1
@@ -153,6 +154,85 @@ rest_3:
 	VCVTPS2DQ  Z0, Z0
 	VPADDD     Z12, Z0, Z0
 	VPMOVDB    Z0, K2, (AX)
+
+next_4:
+	VZEROUPPER
+	RET
+
+// func addFloorAVX512(dst *uint8, a *uint8, b *uint8, n int, flipA int32, flipB int32, za int32, zb int32, ma float32, mb float32, lo float32, hi float32, z int32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2
+TEXT ·addFloorAVX512(SB), NOSPLIT, $0-68
+	// dst = floor(clamp(float32((a ^ flipA) - za)·ma + float32((b ^ flipB) - zb)·mb, lo, hi)) + z
+	MOVQ         dst+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	VBROADCASTSS flipA+32(FP), Z4
+	VBROADCASTSS flipB+36(FP), Z5
+	VBROADCASTSS za+40(FP), Z6
+	VBROADCASTSS zb+44(FP), Z7
+	VBROADCASTSS ma+48(FP), Z8
+	VBROADCASTSS mb+52(FP), Z9
+	VBROADCASTSS lo+56(FP), Z10
+	VBROADCASTSS hi+60(FP), Z11
+	VBROADCASTSS z+64(FP), Z12
+	MOVQ         n+24(FP), BX
+	MOVL         $0x0000ffff, DI
+	KMOVW        DI, K1
+	MOVQ         BX, SI
+	ANDQ         $0x0f, SI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K2
+
+vector_2:
+	CMPQ        BX, $0x10
+	JLT         rest_3
+	VMOVDQU8.Z  (CX), K1, X0
+	VPMOVZXBD   X0, Z0
+	VPXORD      Z4, Z0, Z0
+	VMOVDQU8.Z  (DX), K1, X1
+	VPMOVZXBD   X1, Z1
+	VPXORD      Z5, Z1, Z1
+	VPSUBD      Z6, Z0, Z0
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z8, Z0, Z0
+	VPSUBD      Z7, Z1, Z1
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z9, Z1, Z1
+	VADDPS      Z1, Z0, Z0
+	VMAXPS      Z10, Z0, Z0
+	VMINPS      Z11, Z0, Z0
+	VRNDSCALEPS $0x01, Z0, Z0
+	VCVTPS2DQ   Z0, Z0
+	VPADDD      Z12, Z0, Z0
+	VPMOVDB     Z0, K1, (AX)
+	ADDQ        $0x10, AX
+	ADDQ        $0x10, CX
+	ADDQ        $0x10, DX
+	SUBQ        $0x10, BX
+	JMP         vector_2
+
+rest_3:
+	TESTQ       SI, SI
+	JEQ         next_4
+	VMOVDQU8.Z  (CX), K2, X0
+	VPMOVZXBD   X0, Z0
+	VPXORD      Z4, Z0, Z0
+	VMOVDQU8.Z  (DX), K2, X1
+	VPMOVZXBD   X1, Z1
+	VPXORD      Z5, Z1, Z1
+	VPSUBD      Z6, Z0, Z0
+	VCVTDQ2PS   Z0, Z0
+	VMULPS      Z8, Z0, Z0
+	VPSUBD      Z7, Z1, Z1
+	VCVTDQ2PS   Z1, Z1
+	VMULPS      Z9, Z1, Z1
+	VADDPS      Z1, Z0, Z0
+	VMAXPS      Z10, Z0, Z0
+	VMINPS      Z11, Z0, Z0
+	VRNDSCALEPS $0x01, Z0, Z0
+	VCVTPS2DQ   Z0, Z0
+	VPADDD      Z12, Z0, Z0
+	VPMOVDB     Z0, K2, (AX)
 
 next_4:
 	VZEROUPPER

@@ -282,3 +282,182 @@ strip_3:
 next_4:
 	VZEROUPPER
 	RET
+
+// func addFloorAVX2(dst *uint8, a *uint8, b *uint8, n int, flipA uint8, flipB uint8, za float32, zb float32, ma float32, mb float32, top float32, z int16, lo int16)
+// Requires: AVX, AVX2
+TEXT ·addFloorAVX2(SB), NOSPLIT, $0-60
+	// dst = max(floor(min((2^23 + (a ^ flipA) - za)·ma + (2^23 + (b ^ flipB) - zb)·mb, top)) + z, lo); at least 32 codes
+	MOVQ         dst+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	VPXOR        Y7, Y7, Y7
+	VPBROADCASTB flipA+32(FP), Y8
+	VPBROADCASTB flipB+33(FP), Y9
+	VPBROADCASTW lo+58(FP), Y13
+	MOVL         $0x00ff00ff, BX
+	VMOVD        BX, X15
+	VPBROADCASTD X15, Y15
+	VPBROADCASTW z+56(FP), Y10
+	MOVL         $0x4b004b00, BX
+	VMOVD        BX, X11
+	VPBROADCASTD X11, Y11
+	VBROADCASTSS top+52(FP), Y12
+	MOVQ         n+24(FP), BX
+	MOVQ         BX, SI
+	ANDQ         $-32, SI
+	LEAQ         -32(BX), DI
+	MOVQ         BX, R8
+	NEGQ         R8
+	ANDQ         $0x1f, R8
+	TESTQ        R8, R8
+	JEQ          main_2
+	MOVQ         DI, BX
+	VPXOR        (CX)(BX*1), Y8, Y0
+	VPUNPCKLBW   Y7, Y0, Y0
+	VPUNPCKHWD   Y11, Y0, Y1
+	VPUNPCKLWD   Y11, Y0, Y0
+	VBROADCASTSS za+36(FP), Y6
+	VSUBPS       Y6, Y0, Y0
+	VSUBPS       Y6, Y1, Y1
+	VBROADCASTSS ma+44(FP), Y6
+	VMULPS       Y6, Y0, Y0
+	VMULPS       Y6, Y1, Y1
+	VPXOR        (CX)(BX*1), Y8, Y2
+	VPUNPCKHBW   Y7, Y2, Y2
+	VPUNPCKHWD   Y11, Y2, Y3
+	VPUNPCKLWD   Y11, Y2, Y2
+	VBROADCASTSS za+36(FP), Y6
+	VSUBPS       Y6, Y2, Y2
+	VSUBPS       Y6, Y3, Y3
+	VBROADCASTSS ma+44(FP), Y6
+	VMULPS       Y6, Y2, Y2
+	VMULPS       Y6, Y3, Y3
+	VPXOR        (DX)(BX*1), Y9, Y4
+	VPUNPCKLBW   Y7, Y4, Y4
+	VPUNPCKHWD   Y11, Y4, Y5
+	VPUNPCKLWD   Y11, Y4, Y4
+	VBROADCASTSS zb+40(FP), Y6
+	VSUBPS       Y6, Y4, Y4
+	VSUBPS       Y6, Y5, Y5
+	VBROADCASTSS mb+48(FP), Y6
+	VMULPS       Y6, Y4, Y4
+	VADDPS       Y4, Y0, Y0
+	VMULPS       Y6, Y5, Y5
+	VADDPS       Y5, Y1, Y1
+	VPXOR        (DX)(BX*1), Y9, Y4
+	VPUNPCKHBW   Y7, Y4, Y4
+	VPUNPCKHWD   Y11, Y4, Y5
+	VPUNPCKLWD   Y11, Y4, Y4
+	VBROADCASTSS zb+40(FP), Y6
+	VSUBPS       Y6, Y4, Y4
+	VSUBPS       Y6, Y5, Y5
+	VBROADCASTSS mb+48(FP), Y6
+	VMULPS       Y6, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VMULPS       Y6, Y5, Y5
+	VADDPS       Y5, Y3, Y3
+	VMINPS       Y12, Y0, Y0
+	VROUNDPS     $0x01, Y0, Y0
+	VCVTPS2DQ    Y0, Y0
+	VMINPS       Y12, Y1, Y1
+	VROUNDPS     $0x01, Y1, Y1
+	VCVTPS2DQ    Y1, Y1
+	VMINPS       Y12, Y2, Y2
+	VROUNDPS     $0x01, Y2, Y2
+	VCVTPS2DQ    Y2, Y2
+	VMINPS       Y12, Y3, Y3
+	VROUNDPS     $0x01, Y3, Y3
+	VCVTPS2DQ    Y3, Y3
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y10, Y0, Y0
+	VPMAXSW      Y13, Y0, Y0
+	VPAND        Y15, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPADDSW      Y10, Y2, Y2
+	VPMAXSW      Y13, Y2, Y2
+	VPAND        Y15, Y2, Y2
+	VPACKUSWB    Y2, Y0, Y0
+	VMOVAPS      Y0, Y14
+
+main_2:
+	XORQ BX, BX
+
+strip_3:
+	VPXOR        (CX)(BX*1), Y8, Y0
+	VPUNPCKLBW   Y7, Y0, Y0
+	VPUNPCKHWD   Y11, Y0, Y1
+	VPUNPCKLWD   Y11, Y0, Y0
+	VBROADCASTSS za+36(FP), Y6
+	VSUBPS       Y6, Y0, Y0
+	VSUBPS       Y6, Y1, Y1
+	VBROADCASTSS ma+44(FP), Y6
+	VMULPS       Y6, Y0, Y0
+	VMULPS       Y6, Y1, Y1
+	VPXOR        (CX)(BX*1), Y8, Y2
+	VPUNPCKHBW   Y7, Y2, Y2
+	VPUNPCKHWD   Y11, Y2, Y3
+	VPUNPCKLWD   Y11, Y2, Y2
+	VBROADCASTSS za+36(FP), Y6
+	VSUBPS       Y6, Y2, Y2
+	VSUBPS       Y6, Y3, Y3
+	VBROADCASTSS ma+44(FP), Y6
+	VMULPS       Y6, Y2, Y2
+	VMULPS       Y6, Y3, Y3
+	VPXOR        (DX)(BX*1), Y9, Y4
+	VPUNPCKLBW   Y7, Y4, Y4
+	VPUNPCKHWD   Y11, Y4, Y5
+	VPUNPCKLWD   Y11, Y4, Y4
+	VBROADCASTSS zb+40(FP), Y6
+	VSUBPS       Y6, Y4, Y4
+	VSUBPS       Y6, Y5, Y5
+	VBROADCASTSS mb+48(FP), Y6
+	VMULPS       Y6, Y4, Y4
+	VADDPS       Y4, Y0, Y0
+	VMULPS       Y6, Y5, Y5
+	VADDPS       Y5, Y1, Y1
+	VPXOR        (DX)(BX*1), Y9, Y4
+	VPUNPCKHBW   Y7, Y4, Y4
+	VPUNPCKHWD   Y11, Y4, Y5
+	VPUNPCKLWD   Y11, Y4, Y4
+	VBROADCASTSS zb+40(FP), Y6
+	VSUBPS       Y6, Y4, Y4
+	VSUBPS       Y6, Y5, Y5
+	VBROADCASTSS mb+48(FP), Y6
+	VMULPS       Y6, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	VMULPS       Y6, Y5, Y5
+	VADDPS       Y5, Y3, Y3
+	VMINPS       Y12, Y0, Y0
+	VROUNDPS     $0x01, Y0, Y0
+	VCVTPS2DQ    Y0, Y0
+	VMINPS       Y12, Y1, Y1
+	VROUNDPS     $0x01, Y1, Y1
+	VCVTPS2DQ    Y1, Y1
+	VMINPS       Y12, Y2, Y2
+	VROUNDPS     $0x01, Y2, Y2
+	VCVTPS2DQ    Y2, Y2
+	VMINPS       Y12, Y3, Y3
+	VROUNDPS     $0x01, Y3, Y3
+	VCVTPS2DQ    Y3, Y3
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y10, Y0, Y0
+	VPMAXSW      Y13, Y0, Y0
+	VPAND        Y15, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPADDSW      Y10, Y2, Y2
+	VPMAXSW      Y13, Y2, Y2
+	VPAND        Y15, Y2, Y2
+	VPACKUSWB    Y2, Y0, Y0
+	VMOVDQU      Y0, (AX)(BX*1)
+	ADDQ         $0x20, BX
+	CMPQ         BX, SI
+	JLT          strip_3
+	TESTQ        R8, R8
+	JEQ          next_4
+	MOVQ         DI, BX
+	VMOVAPS      Y14, Y0
+	VMOVDQU      Y0, (AX)(BX*1)
+
+next_4:
+	VZEROUPPER
+	RET

@@ -12,7 +12,7 @@ func TestAddShift(t *testing.T) {
 		r := testRand()
 		for n := range 100 {
 			for range 12 {
-				rule := quant.AddShift{FA: int32(r.IntN(14)), FB: int32(r.IntN(14)), FY: int32(r.IntN(20)), Subtract: r.IntN(2) == 0, MidRise: r.IntN(8) == 0}
+				rule := quant.AddShift{FA: int32(r.IntN(14)), FB: int32(r.IntN(14)), FY: int32(r.IntN(20)), Subtract: r.IntN(2) == 0, MidRise: r.IntN(3) == 0}
 				if r.IntN(4) == 0 { // far apart
 					rule.FA = 31
 				}
@@ -38,7 +38,7 @@ func TestAddFloat(t *testing.T) {
 		r := testRand()
 		for n := range 100 {
 			for range 12 {
-				rule := quant.AddFloat{Za: int32(r.IntN(64)), Zb: -int32(r.IntN(64)), MidRise: r.IntN(8) == 0}
+				rule := quant.AddFloat{Za: int32(r.IntN(64)), Zb: -int32(r.IntN(64)), MidRise: r.IntN(3) == 0}
 				for _, m := range []*float32{&rule.Ma, &rule.Mb} {
 					*m = float32(math.Ldexp(1, r.IntN(12)-8)) // powers of two make ties
 					if r.IntN(2) == 0 {

@@ -39,8 +39,8 @@
 //	unpack            portable avx2 avx512  UnpackWeightGrad
 //
 // Only in Go are softmax, whose exponentials are those of package math, the sums Sum and Dot in order, copies to and
-// from NCHW, the sums of AddFloat into mid-rise grids and, but for AVX2, the packing of 8-bit weights larger than 1×1. The
-// AVX2 forms of sums per channel and of max pooling want eight channels, and shorter rows fall back as well.
+// from NCHW and, but for AVX2, the packing of 8-bit weights larger than 1×1. The AVX2 forms of sums per channel and of
+// max pooling want eight channels, and shorter rows fall back as well.
 //
 // Integer and quantizing kernels give the same bytes
 // on every level. Float products add their terms in the order of the formula, one

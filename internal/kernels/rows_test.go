@@ -232,7 +232,7 @@ var rowCases = []rowCase{
 	{"add shift", "add codes", func(r *rand.Rand, pixels, channels int) []any {
 		n := pixels * channels
 		a, b := randomBytes(r, n), randomBytes(r, n)
-		rule := quant.AddShift{FA: r.Int32N(9), FB: r.Int32N(9), FY: r.Int32N(9), Subtract: r.IntN(2) == 0, Lo: -128, Hi: 127}
+		rule := quant.AddShift{FA: r.Int32N(9), FB: r.Int32N(9), FY: r.Int32N(9), Subtract: r.IntN(2) == 0, MidRise: r.IntN(2) == 0, Lo: -128, Hi: 127}
 		d, all := guardedRow[uint8](n, 99)
 		AddShift(d, a, b, true, false, &rule)
 		AddShift(a, a, b, false, true, &rule)
@@ -243,7 +243,7 @@ var rowCases = []rowCase{
 	{"add float", "add codes", func(r *rand.Rand, pixels, channels int) []any {
 		n := pixels * channels
 		a, b := randomBytes(r, n), randomBytes(r, n)
-		rule := quant.AddFloat{Za: 3, Zb: -5, Ma: float32(r.NormFloat64()), Mb: 0.5, Zy: 4, Lo: 0, Hi: 255}
+		rule := quant.AddFloat{Za: 3, Zb: -5, Ma: float32(r.NormFloat64()), Mb: 0.5, Zy: 4, Lo: 0, Hi: 255, MidRise: r.IntN(2) == 0}
 		d, all := guardedRow[uint8](n, 99)
 		AddFloat(d, a, b, true, false, &rule)
 		rule.Ma, rule.Zy = float32(math.Ldexp(-1, 60)), -4

@@ -2,6 +2,7 @@ package main
 
 import (
 	"github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
 
@@ -37,48 +38,54 @@ func addCodes8(c *build.Context) {
 	}, func() { k.VMOVDQU(ymm(0), at(dst)) })
 	k.RET()
 
-	k = newRowKernel(c, "addFloatAVX2", "func(dst, a, b *uint8, n int, flipA, flipB uint8, za, zb, ma, mb, top float32, z, lo int16)",
-		"dst = max(roundEven(min((2^23 + (a ^ flipA) - za)·ma + (2^23 + (b ^ flipB) - zb)·mb, top)) + z, lo); at least 32 codes")
-	dst, a, b = k.walk("dst", 1), k.walk("a", 1), k.walk("b", 1)
-	k.codeConstants()
-	k.VPBROADCASTW(k.param("z"), ymm(10))
-	k.constant8(0x4b004b00, 11) // above a word, 2^23 + word
-	k.VBROADCASTSS(k.param("top"), ymm(12))
-	k.strips(32, nil, k.load("n"), func(reg.Register) {
-		for i, p := range []*pointer{a, b} { // into Y0 to Y3, then by halves into Y4 and Y5
-			for half := range 2 {
-				y := 2*half + 4*i
-				if i == 1 {
-					y = 4
-				}
-				k.VPXOR(at(p), ymm(8+i), ymm(y))
-				if half == 0 {
-					k.VPUNPCKLBW(ymm(7), ymm(y), ymm(y))
-				} else {
-					k.VPUNPCKHBW(ymm(7), ymm(y), ymm(y))
-				}
-				k.VPUNPCKHWD(ymm(11), ymm(y), ymm(y+1))
-				k.VPUNPCKLWD(ymm(11), ymm(y), ymm(y))
-				k.VBROADCASTSS(k.param([]string{"za", "zb"}[i]), ymm(6))
-				for j := range 2 {
-					k.VSUBPS(ymm(6), ymm(y+j), ymm(y+j))
-				}
-				k.VBROADCASTSS(k.param([]string{"ma", "mb"}[i]), ymm(6))
-				for j := range 2 {
-					k.VMULPS(ymm(6), ymm(y+j), ymm(y+j))
+	for _, floor := range []bool{false, true} {
+		name, round := addName(floor)
+		k := newRowKernel(c, name+"AVX2", "func(dst, a, b *uint8, n int, flipA, flipB uint8, za, zb, ma, mb, top float32, z, lo int16)",
+			"dst = max("+round+"(min((2^23 + (a ^ flipA) - za)·ma + (2^23 + (b ^ flipB) - zb)·mb, top)) + z, lo); at least 32 codes")
+		dst, a, b = k.walk("dst", 1), k.walk("a", 1), k.walk("b", 1)
+		k.codeConstants()
+		k.VPBROADCASTW(k.param("z"), ymm(10))
+		k.constant8(0x4b004b00, 11) // above a word, 2^23 + word
+		k.VBROADCASTSS(k.param("top"), ymm(12))
+		k.strips(32, nil, k.load("n"), func(reg.Register) {
+			for i, p := range []*pointer{a, b} { // into Y0 to Y3, then by halves into Y4 and Y5
+				for half := range 2 {
+					y := 2*half + 4*i
 					if i == 1 {
-						k.VADDPS(ymm(y+j), ymm(2*half+j), ymm(2*half+j))
+						y = 4
+					}
+					k.VPXOR(at(p), ymm(8+i), ymm(y))
+					if half == 0 {
+						k.VPUNPCKLBW(ymm(7), ymm(y), ymm(y))
+					} else {
+						k.VPUNPCKHBW(ymm(7), ymm(y), ymm(y))
+					}
+					k.VPUNPCKHWD(ymm(11), ymm(y), ymm(y+1))
+					k.VPUNPCKLWD(ymm(11), ymm(y), ymm(y))
+					k.VBROADCASTSS(k.param([]string{"za", "zb"}[i]), ymm(6))
+					for j := range 2 {
+						k.VSUBPS(ymm(6), ymm(y+j), ymm(y+j))
+					}
+					k.VBROADCASTSS(k.param([]string{"ma", "mb"}[i]), ymm(6))
+					for j := range 2 {
+						k.VMULPS(ymm(6), ymm(y+j), ymm(y+j))
+						if i == 1 {
+							k.VADDPS(ymm(y+j), ymm(2*half+j), ymm(2*half+j))
+						}
 					}
 				}
 			}
-		}
-		for i := range 4 {
-			k.VMINPS(ymm(12), ymm(i), ymm(i))
-			k.VCVTPS2DQ(ymm(i), ymm(i)) // far below, the least int32
-		}
-		k.packCodes(func(y int) { k.VPADDSW(ymm(10), ymm(y), ymm(y)) })
-	}, func() { k.VMOVDQU(ymm(0), at(dst)) })
-	k.RET()
+			for i := range 4 {
+				k.VMINPS(ymm(12), ymm(i), ymm(i))
+				if floor {
+					k.VROUNDPS(Imm(1), ymm(i), ymm(i))
+				}
+				k.VCVTPS2DQ(ymm(i), ymm(i)) // far below, the least int32
+			}
+			k.packCodes(func(y int) { k.VPADDSW(ymm(10), ymm(y), ymm(y)) })
+		}, func() { k.VMOVDQU(ymm(0), at(dst)) })
+		k.RET()
+	}
 }
 
 // codeConstants sets Y7 to zero, Y8 and Y9 to what flips the bits of two operands, Y13 to the
