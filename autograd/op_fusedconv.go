@@ -229,16 +229,27 @@ func (s *fusedConv) finishedBand(worker, i int) {
 
 // finishRows takes rows through the stages behind the convolution.
 func (s *fusedConv) finishRows(_, r0, r1 int) {
+	residual := !s.res.Empty()
 	for r := r0; r < r1; r++ {
-		y := s.y.f32Row(r)
-		if s.norm != nil {
-			kernels.ScaleBias(y, s.pre.f32Row(r), s.norm.scale, s.norm.shift)
+		y, x := s.y.f32Row(r), s.pre.f32Row(r)
+		switch {
+		case s.norm != nil && residual && s.act:
+			kernels.ScaleBiasAddReLU(y, x, s.norm.scale, s.norm.shift, s.res.f32Row(r), s.limit)
+			continue
+		case s.norm != nil && s.act:
+			kernels.ScaleBiasReLU(y, x, s.norm.scale, s.norm.shift, s.limit)
+			continue
+		case s.norm != nil:
+			kernels.ScaleBias(y, x, s.norm.scale, s.norm.shift)
+			x = y
 		}
-		if !s.res.Empty() {
-			kernels.Add(y, y, s.res.f32Row(r))
-		}
-		if s.act {
-			kernels.ReLU(y, y, s.limit)
+		switch {
+		case residual && s.act:
+			kernels.AddReLU(y, x, s.res.f32Row(r), s.limit)
+		case residual:
+			kernels.Add(y, x, s.res.f32Row(r))
+		case s.act:
+			kernels.ReLU(y, x, s.limit)
 		}
 	}
 }

@@ -13,12 +13,16 @@ var (
 	axpy         = axpyPortable
 	scaleBias    = scaleBiasPortable
 	mix          = mixPortable
+	addReLU      = addReLUPortable
+	scaleReLU    = scaleReLUPortable
+	scaleAddReLU = scaleAddReLUPortable
 )
 
 func init() {
 	register("elementwise", cpu.Portable, func() {
 		relu, reluBackward, add, axpy = reluPortable, reluBackwardPortable, addPortable, axpyPortable
 		scaleBias, mix = scaleBiasPortable, mixPortable
+		addReLU, scaleReLU, scaleAddReLU = addReLUPortable, scaleReLUPortable, scaleAddReLUPortable
 	})
 }
 
@@ -119,6 +123,45 @@ func mixPortable(dst, x, y, a, b, k []float32) {
 			d[c] = float32(p[c]*f) + t
 		}
 	}
+}
+
+// AddReLU is Add and then ReLU.
+func AddReLU(dst, a, b []float32, limit float32) {
+	if a, b = a[:len(dst)], b[:len(dst)]; len(dst) > 0 {
+		addReLU(dst, a, b, limit)
+	}
+}
+
+func addReLUPortable(dst, a, b []float32, limit float32) {
+	addPortable(dst, a, b)
+	reluPortable(dst, dst, limit)
+}
+
+// ScaleBiasReLU is ScaleBias and then ReLU.
+func ScaleBiasReLU(dst, x, scale, bias []float32, limit float32) {
+	checkRow("scale, bias and relu", len(dst), len(x), len(scale))
+	if bias = bias[:len(scale)]; len(x) > 0 {
+		scaleReLU(dst, x, scale, bias, limit)
+	}
+}
+
+func scaleReLUPortable(dst, x, scale, bias []float32, limit float32) {
+	scaleBiasPortable(dst, x, scale, bias)
+	reluPortable(dst, dst, limit)
+}
+
+// ScaleBiasAddReLU is ScaleBias, Add of other and then ReLU. dst may be x but not other.
+func ScaleBiasAddReLU(dst, x, scale, bias, other []float32, limit float32) {
+	checkRow("scale, bias, add and relu", len(dst), len(x), len(scale))
+	bias, other = bias[:len(scale)], other[:len(dst)]
+	if len(x) > 0 {
+		scaleAddReLU(dst, x, scale, bias, other, limit)
+	}
+}
+
+func scaleAddReLUPortable(dst, x, scale, bias, other []float32, limit float32) {
+	scaleBiasPortable(dst, x, scale, bias)
+	addReLUPortable(dst, dst, other, limit)
 }
 
 // accumulatePortable adds x to dst; both are equally long.

@@ -26,6 +26,15 @@ func divideAVX512(dst, x *float32, n int, divisor float32)
 func scaleBiasAVX512(dst, x, scale, bias *float32, pixels, channels int)
 
 //go:noescape
+func addReLUAVX512(dst, a, b *float32, n int, limit float32)
+
+//go:noescape
+func scaleReLUAVX512(dst, x, scale, bias *float32, pixels, channels int, limit float32)
+
+//go:noescape
+func scaleAddReLUAVX512(dst, x, scale, bias, other *float32, pixels, channels int, limit float32)
+
+//go:noescape
 func mixAVX512(dst, x, y, a, b, k *float32, pixels, channels int)
 
 // accumulateLevel and divideLevel say which variants of accumulate and divide run. They are numbers
@@ -50,6 +59,15 @@ func init() {
 		axpy = func(dst []float32, alpha float32, x []float32) { axpyAVX512(&dst[0], &x[0], len(dst), alpha) }
 		scaleBias = func(dst, x, scale, bias []float32) {
 			scaleBiasAVX512(&dst[0], &x[0], &scale[0], &bias[0], len(x)/len(scale), len(scale))
+		}
+		addReLU = func(dst, a, b []float32, limit float32) {
+			addReLUAVX512(&dst[0], &a[0], &b[0], len(dst), limit)
+		}
+		scaleReLU = func(dst, x, scale, bias []float32, limit float32) {
+			scaleReLUAVX512(&dst[0], &x[0], &scale[0], &bias[0], len(x)/len(scale), len(scale), limit)
+		}
+		scaleAddReLU = func(dst, x, scale, bias, other []float32, limit float32) {
+			scaleAddReLUAVX512(&dst[0], &x[0], &scale[0], &bias[0], &other[0], len(x)/len(scale), len(scale), limit)
 		}
 		mix = func(dst, x, y, a, b, k []float32) {
 			mixAVX512(&dst[0], &x[0], &y[0], &a[0], &b[0], &k[0], len(x)/len(a), len(a))

@@ -381,3 +381,186 @@ next_4:
 	JNE  row_1
 	VZEROUPPER
 	RET
+
+// func addReLUAVX512(dst *float32, a *float32, b *float32, n int, limit float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·addReLUAVX512(SB), NOSPLIT, $0-36
+	// dst = min(max(a + b, 0), limit)
+	MOVQ         dst+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	VBROADCASTSS limit+32(FP), Z1
+	VPXORD       Z2, Z2, Z2
+	MOVQ         n+24(FP), BX
+	MOVL         $0x0000ffff, DI
+	KMOVW        DI, K1
+	MOVQ         BX, SI
+	ANDQ         $0x0f, SI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K2
+
+vector_2:
+	CMPQ      BX, $0x10
+	JLT       rest_3
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS.Z (DX), K1, Z3
+	VADDPS    Z3, Z0, Z0
+	VMAXPS    Z0, Z2, Z0
+	VADDPS    Z2, Z0, Z0
+	VMINPS    Z0, Z1, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, DX
+	SUBQ      $0x10, BX
+	JMP       vector_2
+
+rest_3:
+	TESTQ     SI, SI
+	JEQ       next_4
+	VMOVUPS.Z (CX), K2, Z0
+	VMOVUPS.Z (DX), K2, Z3
+	VADDPS    Z3, Z0, Z0
+	VMAXPS    Z0, Z2, Z0
+	VADDPS    Z2, Z0, Z0
+	VMINPS    Z0, Z1, Z0
+	VMOVUPS   Z0, K2, (AX)
+
+next_4:
+	VZEROUPPER
+	RET
+
+// func scaleReLUAVX512(dst *float32, x *float32, scale *float32, bias *float32, pixels int, channels int, limit float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·scaleReLUAVX512(SB), NOSPLIT, $0-52
+	// dst = min(max(x·scale + bias, 0), limit), per channel
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         scale+16(FP), DX
+	MOVQ         bias+24(FP), BX
+	VBROADCASTSS limit+48(FP), Z1
+	VPXORD       Z2, Z2, Z2
+	MOVQ         pixels+32(FP), SI
+	MOVQ         channels+40(FP), DI
+	MOVL         $0x0000ffff, DX
+	KMOVW        DX, K1
+	MOVQ         DI, R9
+	ANDQ         $0x0f, R9
+	BZHIL        R9, DX, DX
+	KMOVW        DX, K2
+
+row_1:
+	MOVQ scale+16(FP), DX
+	MOVQ bias+24(FP), BX
+	MOVQ DI, R8
+
+vector_2:
+	CMPQ      R8, $0x10
+	JLT       rest_3
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS.Z (DX), K1, Z3
+	VMOVUPS.Z (BX), K1, Z4
+	VMULPS    Z3, Z0, Z0
+	VADDPS    Z4, Z0, Z0
+	VMAXPS    Z0, Z2, Z0
+	VADDPS    Z2, Z0, Z0
+	VMINPS    Z0, Z1, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, DX
+	ADDQ      $0x40, BX
+	SUBQ      $0x10, R8
+	JMP       vector_2
+
+rest_3:
+	TESTQ     R9, R9
+	JEQ       next_4
+	VMOVUPS.Z (CX), K2, Z0
+	VMOVUPS.Z (DX), K2, Z3
+	VMOVUPS.Z (BX), K2, Z4
+	VMULPS    Z3, Z0, Z0
+	VADDPS    Z4, Z0, Z0
+	VMAXPS    Z0, Z2, Z0
+	VADDPS    Z2, Z0, Z0
+	VMINPS    Z0, Z1, Z0
+	VMOVUPS   Z0, K2, (AX)
+	LEAQ      (AX)(R9*4), AX
+	LEAQ      (CX)(R9*4), CX
+
+next_4:
+	DECQ SI
+	JNE  row_1
+	VZEROUPPER
+	RET
+
+// func scaleAddReLUAVX512(dst *float32, x *float32, scale *float32, bias *float32, other *float32, pixels int, channels int, limit float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·scaleAddReLUAVX512(SB), NOSPLIT, $0-60
+	// dst = min(max(x·scale + bias + other, 0), limit), per channel
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         scale+16(FP), DX
+	MOVQ         bias+24(FP), BX
+	MOVQ         other+32(FP), SI
+	VBROADCASTSS limit+56(FP), Z1
+	VPXORD       Z2, Z2, Z2
+	MOVQ         pixels+40(FP), DI
+	MOVQ         channels+48(FP), R8
+	MOVL         $0x0000ffff, DX
+	KMOVW        DX, K1
+	MOVQ         R8, R10
+	ANDQ         $0x0f, R10
+	BZHIL        R10, DX, DX
+	KMOVW        DX, K2
+
+row_1:
+	MOVQ scale+16(FP), DX
+	MOVQ bias+24(FP), BX
+	MOVQ R8, R9
+
+vector_2:
+	CMPQ      R9, $0x10
+	JLT       rest_3
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS.Z (DX), K1, Z3
+	VMOVUPS.Z (BX), K1, Z4
+	VMULPS    Z3, Z0, Z0
+	VADDPS    Z4, Z0, Z0
+	VMOVUPS.Z (SI), K1, Z3
+	VADDPS    Z3, Z0, Z0
+	VMAXPS    Z0, Z2, Z0
+	VADDPS    Z2, Z0, Z0
+	VMINPS    Z0, Z1, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, DX
+	ADDQ      $0x40, BX
+	ADDQ      $0x40, SI
+	SUBQ      $0x10, R9
+	JMP       vector_2
+
+rest_3:
+	TESTQ     R10, R10
+	JEQ       next_4
+	VMOVUPS.Z (CX), K2, Z0
+	VMOVUPS.Z (DX), K2, Z3
+	VMOVUPS.Z (BX), K2, Z4
+	VMULPS    Z3, Z0, Z0
+	VADDPS    Z4, Z0, Z0
+	VMOVUPS.Z (SI), K2, Z3
+	VADDPS    Z3, Z0, Z0
+	VMAXPS    Z0, Z2, Z0
+	VADDPS    Z2, Z0, Z0
+	VMINPS    Z0, Z1, Z0
+	VMOVUPS   Z0, K2, (AX)
+	LEAQ      (AX)(R10*4), AX
+	LEAQ      (CX)(R10*4), CX
+	LEAQ      (SI)(R10*4), SI
+
+next_4:
+	DECQ DI
+	JNE  row_1
+	VZEROUPPER
+	RET

@@ -26,6 +26,15 @@ func scaleBiasAVX2(dst, x, scale, bias *float32, pixels, channels int)
 func mixAVX2(dst, x, y, a, b, k *float32, pixels, channels int)
 
 //go:noescape
+func addReLUAVX2(dst, a, b *float32, n int, limit float32)
+
+//go:noescape
+func scaleReLUAVX2(dst, x, scale, bias *float32, pixels, channels int, limit float32)
+
+//go:noescape
+func scaleAddReLUAVX2(dst, x, scale, bias, other *float32, pixels, channels int, limit float32)
+
+//go:noescape
 func divideAVX2(dst, x *float32, n int, divisor float32)
 
 // strip is the least number of elements that the AVX2 kernels take; shorter rows are left to the
@@ -65,7 +74,14 @@ func init() {
 				axpyAVX2(&dst[0], &x[0], len(dst), alpha)
 			}
 		}
-		scaleBias, mix = scaleBiasStrips, mixStrips
+		addReLU = func(dst, a, b []float32, limit float32) {
+			if len(dst) < strip {
+				addReLUPortable(dst, a, b, limit)
+			} else {
+				addReLUAVX2(&dst[0], &a[0], &b[0], len(dst), limit)
+			}
+		}
+		scaleBias, mix, scaleReLU, scaleAddReLU = scaleBiasStrips, mixStrips, scaleReLUStrips, scaleAddReLUStrips
 	})
 }
 
@@ -82,6 +98,36 @@ func scaleBiasStrips(dst, x, scale, bias []float32) {
 		}
 	}
 	scaleBiasPortable(dst[tail:], x[tail:], scale, bias)
+}
+
+func scaleReLUStrips(dst, x, scale, bias []float32, limit float32) {
+	ps, pb := &scale[0], &bias[0]
+	if len(scale) < strip {
+		var s, b [equalChannels]float32
+		ps, pb = repeated(&s, scale), repeated(&b, bias)
+	}
+	spans, tail := avx2.split(len(x), len(scale))
+	for _, s := range spans {
+		if s.pixels > 0 {
+			scaleReLUAVX2(&dst[s.from], &x[s.from], ps, pb, s.pixels, s.channels, limit)
+		}
+	}
+	scaleReLUPortable(dst[tail:], x[tail:], scale, bias, limit)
+}
+
+func scaleAddReLUStrips(dst, x, scale, bias, other []float32, limit float32) {
+	ps, pb := &scale[0], &bias[0]
+	if len(scale) < strip {
+		var s, b [equalChannels]float32
+		ps, pb = repeated(&s, scale), repeated(&b, bias)
+	}
+	spans, tail := avx2.split(len(x), len(scale))
+	for _, s := range spans {
+		if s.pixels > 0 {
+			scaleAddReLUAVX2(&dst[s.from], &x[s.from], ps, pb, &other[s.from], s.pixels, s.channels, limit)
+		}
+	}
+	scaleAddReLUPortable(dst[tail:], x[tail:], scale, bias, other[tail:], limit)
 }
 
 func mixStrips(dst, x, y, a, b, k []float32) {

@@ -22,7 +22,8 @@ TEXT ·reluAVX2(SB), NOSPLIT, $0-28
 	TESTQ        DI, DI
 	JEQ          main_2
 	MOVQ         SI, DX
-	VMAXPS       (CX)(DX*4), Y2, Y0
+	VMOVUPS      (CX)(DX*4), Y0
+	VMAXPS       Y0, Y2, Y0
 	VADDPS       Y2, Y0, Y0
 	VMINPS       Y0, Y1, Y0
 	VMOVAPS      Y0, Y14
@@ -31,7 +32,8 @@ main_2:
 	XORQ DX, DX
 
 strip_3:
-	VMAXPS  (CX)(DX*4), Y2, Y0
+	VMOVUPS (CX)(DX*4), Y0
+	VMAXPS  Y0, Y2, Y0
 	VADDPS  Y2, Y0, Y0
 	VMINPS  Y0, Y1, Y0
 	VMOVUPS Y0, (AX)(DX*4)
@@ -337,6 +339,177 @@ next_4:
 	LEAQ (CX)(R9*4), CX
 	LEAQ (DX)(R9*4), DX
 	DECQ R8
+	JNE  row_1
+	VZEROUPPER
+	RET
+
+// func addReLUAVX2(dst *float32, a *float32, b *float32, n int, limit float32)
+// Requires: AVX
+TEXT ·addReLUAVX2(SB), NOSPLIT, $0-36
+	// dst = min(max(a + b, 0), limit)
+	MOVQ         dst+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	VBROADCASTSS limit+32(FP), Y1
+	VXORPS       Y2, Y2, Y2
+	MOVQ         n+24(FP), BX
+	MOVQ         BX, SI
+	ANDQ         $-8, SI
+	LEAQ         -8(BX), DI
+	MOVQ         BX, R8
+	NEGQ         R8
+	ANDQ         $0x07, R8
+	TESTQ        R8, R8
+	JEQ          main_2
+	MOVQ         DI, BX
+	VMOVUPS      (CX)(BX*4), Y0
+	VADDPS       (DX)(BX*4), Y0, Y0
+	VMAXPS       Y0, Y2, Y0
+	VADDPS       Y2, Y0, Y0
+	VMINPS       Y0, Y1, Y0
+	VMOVAPS      Y0, Y14
+
+main_2:
+	XORQ BX, BX
+
+strip_3:
+	VMOVUPS (CX)(BX*4), Y0
+	VADDPS  (DX)(BX*4), Y0, Y0
+	VMAXPS  Y0, Y2, Y0
+	VADDPS  Y2, Y0, Y0
+	VMINPS  Y0, Y1, Y0
+	VMOVUPS Y0, (AX)(BX*4)
+	ADDQ    $0x08, BX
+	CMPQ    BX, SI
+	JLT     strip_3
+	TESTQ   R8, R8
+	JEQ     next_4
+	MOVQ    DI, BX
+	VMOVAPS Y14, Y0
+	VMOVUPS Y0, (AX)(BX*4)
+
+next_4:
+	VZEROUPPER
+	RET
+
+// func scaleReLUAVX2(dst *float32, x *float32, scale *float32, bias *float32, pixels int, channels int, limit float32)
+// Requires: AVX
+TEXT ·scaleReLUAVX2(SB), NOSPLIT, $0-52
+	// dst = min(max(x·scale + bias, 0), limit), per channel
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         scale+16(FP), DX
+	MOVQ         bias+24(FP), BX
+	VBROADCASTSS limit+48(FP), Y1
+	VXORPS       Y2, Y2, Y2
+	MOVQ         pixels+32(FP), SI
+	MOVQ         channels+40(FP), DI
+	MOVQ         DI, R9
+	ANDQ         $-8, R9
+	LEAQ         -8(DI), R10
+	MOVQ         DI, R11
+	NEGQ         R11
+	ANDQ         $0x07, R11
+
+row_1:
+	TESTQ   R11, R11
+	JEQ     main_2
+	MOVQ    R10, R8
+	VMOVUPS (CX)(R8*4), Y0
+	VMULPS  (DX)(R8*4), Y0, Y0
+	VADDPS  (BX)(R8*4), Y0, Y0
+	VMAXPS  Y0, Y2, Y0
+	VADDPS  Y2, Y0, Y0
+	VMINPS  Y0, Y1, Y0
+	VMOVAPS Y0, Y14
+
+main_2:
+	XORQ R8, R8
+
+strip_3:
+	VMOVUPS (CX)(R8*4), Y0
+	VMULPS  (DX)(R8*4), Y0, Y0
+	VADDPS  (BX)(R8*4), Y0, Y0
+	VMAXPS  Y0, Y2, Y0
+	VADDPS  Y2, Y0, Y0
+	VMINPS  Y0, Y1, Y0
+	VMOVUPS Y0, (AX)(R8*4)
+	ADDQ    $0x08, R8
+	CMPQ    R8, R9
+	JLT     strip_3
+	TESTQ   R11, R11
+	JEQ     next_4
+	MOVQ    R10, R8
+	VMOVAPS Y14, Y0
+	VMOVUPS Y0, (AX)(R8*4)
+
+next_4:
+	LEAQ (AX)(DI*4), AX
+	LEAQ (CX)(DI*4), CX
+	DECQ SI
+	JNE  row_1
+	VZEROUPPER
+	RET
+
+// func scaleAddReLUAVX2(dst *float32, x *float32, scale *float32, bias *float32, other *float32, pixels int, channels int, limit float32)
+// Requires: AVX
+TEXT ·scaleAddReLUAVX2(SB), NOSPLIT, $0-60
+	// dst = min(max(x·scale + bias + other, 0), limit), per channel
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         scale+16(FP), DX
+	MOVQ         bias+24(FP), BX
+	MOVQ         other+32(FP), SI
+	VBROADCASTSS limit+56(FP), Y1
+	VXORPS       Y2, Y2, Y2
+	MOVQ         pixels+40(FP), DI
+	MOVQ         channels+48(FP), R8
+	MOVQ         R8, R10
+	ANDQ         $-8, R10
+	LEAQ         -8(R8), R11
+	MOVQ         R8, R12
+	NEGQ         R12
+	ANDQ         $0x07, R12
+
+row_1:
+	TESTQ   R12, R12
+	JEQ     main_2
+	MOVQ    R11, R9
+	VMOVUPS (CX)(R9*4), Y0
+	VMULPS  (DX)(R9*4), Y0, Y0
+	VADDPS  (BX)(R9*4), Y0, Y0
+	VADDPS  (SI)(R9*4), Y0, Y0
+	VMAXPS  Y0, Y2, Y0
+	VADDPS  Y2, Y0, Y0
+	VMINPS  Y0, Y1, Y0
+	VMOVAPS Y0, Y14
+
+main_2:
+	XORQ R9, R9
+
+strip_3:
+	VMOVUPS (CX)(R9*4), Y0
+	VMULPS  (DX)(R9*4), Y0, Y0
+	VADDPS  (BX)(R9*4), Y0, Y0
+	VADDPS  (SI)(R9*4), Y0, Y0
+	VMAXPS  Y0, Y2, Y0
+	VADDPS  Y2, Y0, Y0
+	VMINPS  Y0, Y1, Y0
+	VMOVUPS Y0, (AX)(R9*4)
+	ADDQ    $0x08, R9
+	CMPQ    R9, R10
+	JLT     strip_3
+	TESTQ   R12, R12
+	JEQ     next_4
+	MOVQ    R11, R9
+	VMOVAPS Y14, Y0
+	VMOVUPS Y0, (AX)(R9*4)
+
+next_4:
+	LEAQ (AX)(R8*4), AX
+	LEAQ (CX)(R8*4), CX
+	LEAQ (SI)(R8*4), SI
+	DECQ DI
 	JNE  row_1
 	VZEROUPPER
 	RET

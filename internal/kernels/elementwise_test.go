@@ -77,6 +77,25 @@ func TestElementwise(t *testing.T) {
 				}
 			}
 			dst.check(t, "mix")
+			want, got := make([]float32, len(x)), make([]float32, len(x))
+			compare := func(name string) {
+				if !slices.Equal(got, want) {
+					t.Fatalf("%s of %d channels is %v, want %v", name, channels, got, want)
+				}
+			}
+			Add(want, x, y)
+			ReLU(want, want, 0.75)
+			AddReLU(got, x, y, 0.75)
+			compare("add and relu")
+			ScaleBias(want, x, scale, bias)
+			ReLU(want, want, 0.75)
+			ScaleBiasReLU(got, x, scale, bias, 0.75)
+			compare("scale, bias and relu")
+			ScaleBias(want, x, scale, bias)
+			Add(want, want, y)
+			ReLU(want, want, 0.75)
+			ScaleBiasAddReLU(got, x, scale, bias, y, 0.75)
+			compare("scale, bias, add and relu")
 			copy(dst.in, x)
 			Mix(dst.in, dst.in, y, scale, bias, k)
 			again := make([]float32, len(x))

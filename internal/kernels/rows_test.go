@@ -177,6 +177,20 @@ var rowCases = []rowCase{
 		ScaleBias(x, x, scale, bias)
 		return []any{all, x}
 	}},
+	{"stages", "elementwise", func(r *rand.Rand, pixels, channels int) []any {
+		x, other, scale, bias := oddFloats(r, pixels*channels), oddFloats(r, pixels*channels), normals(r, channels), normals(r, channels)
+		k := normals(r, channels)
+		sum, allSum := guardedRow[float32](len(x), -7)
+		AddReLU(sum, x, other, 0.75)
+		scaled, allScaled := guardedRow[float32](len(x), -7)
+		ScaleBiasReLU(scaled, x, scale, bias, 0.75)
+		added, allAdded := guardedRow[float32](len(x), -7)
+		ScaleBiasAddReLU(added, x, scale, bias, other, float32(math.Inf(1)))
+		mixed, allMixed := guardedRow[float32](len(x), -7)
+		Mix(mixed, x, other, scale, bias, k)
+		ScaleBiasAddReLU(x, x, scale, bias, other, 0.75)
+		return []any{allSum, allScaled, allAdded, allMixed, x}
+	}},
 	{"requantize shift", "requantize shift", func(r *rand.Rand, pixels, channels int) []any {
 		acc := accumulators(r, pixels*channels)
 		d, all := guardedRow[uint8](len(acc), 99)

@@ -21,13 +21,10 @@ const (
 func elementwise(c *build.Context) {
 	k := newRowKernel(c, "reluAVX512", "func(dst, x *float32, n int, limit float32)", "dst = min(max(x, 0), limit)")
 	dst, x := k.walk("dst", 4), k.walk("x", 4)
-	k.broadcast("limit", zmm(1))
-	k.VPXORD(zmm(2), zmm(2), zmm(2))
+	k.reluConstants16()
 	k.rows(nil, k.load("n"), func(mask reg.Register, _ Op) {
 		k.VMOVUPS_Z(at(x), mask, zmm(0))
-		k.VMAXPS(zmm(0), zmm(2), zmm(0)) // the second operand if one is NaN
-		k.VADDPS(zmm(2), zmm(0), zmm(0)) // -0 becomes 0
-		k.VMINPS(zmm(0), zmm(1), zmm(0))
+		k.relu16()
 		k.VMOVUPS(zmm(0), mask, at(dst))
 	})
 	k.RET()
@@ -118,4 +115,58 @@ func elementwise(c *build.Context) {
 		k.VMOVUPS(zmm(0), mask, at(dst))
 	})
 	k.RET()
+
+	k = newRowKernel(c, "addReLUAVX512", "func(dst, a, b *float32, n int, limit float32)", "dst = min(max(a + b, 0), limit)")
+	dst, a, b = k.walk("dst", 4), k.walk("a", 4), k.walk("b", 4)
+	k.reluConstants16()
+	k.rows(nil, k.load("n"), func(mask reg.Register, _ Op) {
+		k.VMOVUPS_Z(at(a), mask, zmm(0))
+		k.VMOVUPS_Z(at(b), mask, zmm(3))
+		k.VADDPS(zmm(3), zmm(0), zmm(0))
+		k.relu16()
+		k.VMOVUPS(zmm(0), mask, at(dst))
+	})
+	k.RET()
+
+	for _, add := range []bool{false, true} {
+		name, signature, doc := "scaleReLUAVX512", "func(dst, x, scale, bias *float32, pixels, channels int, limit float32)", "dst = min(max(x·scale + bias, 0), limit), per channel"
+		if add {
+			name, signature, doc = "scaleAddReLUAVX512", "func(dst, x, scale, bias, other *float32, pixels, channels int, limit float32)", "dst = min(max(x·scale + bias + other, 0), limit), per channel"
+		}
+		k := newRowKernel(c, name, signature, doc)
+		dst, x := k.walk("dst", 4), k.walk("x", 4)
+		scale, bias := k.channels("scale", 4), k.channels("bias", 4)
+		var other *pointer
+		if add {
+			other = k.walk("other", 4)
+		}
+		k.reluConstants16()
+		k.rows(k.load("pixels"), k.load("channels"), func(mask reg.Register, _ Op) {
+			k.VMOVUPS_Z(at(x), mask, zmm(0))
+			k.VMOVUPS_Z(at(scale), mask, zmm(3))
+			k.VMOVUPS_Z(at(bias), mask, zmm(4))
+			k.VMULPS(zmm(3), zmm(0), zmm(0))
+			k.VADDPS(zmm(4), zmm(0), zmm(0))
+			if add {
+				k.VMOVUPS_Z(at(other), mask, zmm(3))
+				k.VADDPS(zmm(3), zmm(0), zmm(0))
+			}
+			k.relu16()
+			k.VMOVUPS(zmm(0), mask, at(dst))
+		})
+		k.RET()
+	}
+}
+
+// reluConstants16 sets Z1 to the upper bound of relu16 and Z2 to zero.
+func (k *rowKernel) reluConstants16() {
+	k.broadcast("limit", zmm(1))
+	k.VPXORD(zmm(2), zmm(2), zmm(2))
+}
+
+// relu16 sets Z0 to min(max(Z0, 0), limit).
+func (k *rowKernel) relu16() {
+	k.VMAXPS(zmm(0), zmm(2), zmm(0)) // the first operand here if one is NaN
+	k.VADDPS(zmm(2), zmm(0), zmm(0)) // -0 becomes 0
+	k.VMINPS(zmm(0), zmm(1), zmm(0))
 }

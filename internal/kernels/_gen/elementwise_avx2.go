@@ -10,12 +10,10 @@ import (
 func elementwise8(c *build.Context) {
 	k := newRowKernel(c, "reluAVX2", "func(dst, x *float32, n int, limit float32)", "dst = min(max(x, 0), limit)")
 	dst, x := k.walk("dst", 4), k.walk("x", 4)
-	k.VBROADCASTSS(k.param("limit"), ymm(1))
-	k.VXORPS(ymm(2), ymm(2), ymm(2))
+	k.reluConstants()
 	k.strips(8, nil, k.load("n"), func(reg.Register) {
-		k.VMAXPS(at(x), ymm(2), ymm(0)) // the second operand if one is NaN
-		k.VADDPS(ymm(2), ymm(0), ymm(0))
-		k.VMINPS(ymm(0), ymm(1), ymm(0))
+		k.VMOVUPS(at(x), ymm(0))
+		k.relu8()
 	}, func() { k.VMOVUPS(ymm(0), at(dst)) })
 	k.RET()
 
@@ -83,6 +81,41 @@ func elementwise8(c *build.Context) {
 	}, func() { k.VMOVUPS(ymm(0), at(dst)) })
 	k.RET()
 
+	k = newRowKernel(c, "addReLUAVX2", "func(dst, a, b *float32, n int, limit float32)", "dst = min(max(a + b, 0), limit)")
+	dst, a, b = k.walk("dst", 4), k.walk("a", 4), k.walk("b", 4)
+	k.reluConstants()
+	k.strips(8, nil, k.load("n"), func(reg.Register) {
+		k.VMOVUPS(at(a), ymm(0))
+		k.VADDPS(at(b), ymm(0), ymm(0))
+		k.relu8()
+	}, func() { k.VMOVUPS(ymm(0), at(dst)) })
+	k.RET()
+
+	for _, add := range []bool{false, true} {
+		name, signature, doc := "scaleReLUAVX2", "func(dst, x, scale, bias *float32, pixels, channels int, limit float32)", "dst = min(max(x·scale + bias, 0), limit), per channel"
+		if add {
+			name, signature, doc = "scaleAddReLUAVX2", "func(dst, x, scale, bias, other *float32, pixels, channels int, limit float32)", "dst = min(max(x·scale + bias + other, 0), limit), per channel"
+		}
+		k := newRowKernel(c, name, signature, doc)
+		dst, x := k.walk("dst", 4), k.walk("x", 4)
+		scale, bias := k.channels("scale", 4), k.channels("bias", 4)
+		var other *pointer
+		if add {
+			other = k.walk("other", 4)
+		}
+		k.reluConstants()
+		k.strips(8, k.load("pixels"), k.load("channels"), func(reg.Register) {
+			k.VMOVUPS(at(x), ymm(0))
+			k.VMULPS(at(scale), ymm(0), ymm(0))
+			k.VADDPS(at(bias), ymm(0), ymm(0))
+			if add {
+				k.VADDPS(at(other), ymm(0), ymm(0))
+			}
+			k.relu8()
+		}, func() { k.VMOVUPS(ymm(0), at(dst)) })
+		k.RET()
+	}
+
 	k = newRowKernel(c, "divideAVX2", "func(dst, x *float32, n int, divisor float32)", "dst = x / divisor")
 	dst, x = k.walk("dst", 4), k.walk("x", 4)
 	k.VBROADCASTSS(k.param("divisor"), ymm(2))
@@ -91,4 +124,17 @@ func elementwise8(c *build.Context) {
 		k.VDIVPS(ymm(2), ymm(0), ymm(0))
 	}, func() { k.VMOVUPS(ymm(0), at(dst)) })
 	k.RET()
+}
+
+// reluConstants sets Y1 to the upper bound of relu8 and Y2 to zero.
+func (k *rowKernel) reluConstants() {
+	k.VBROADCASTSS(k.param("limit"), ymm(1))
+	k.VXORPS(ymm(2), ymm(2), ymm(2))
+}
+
+// relu8 sets Y0 to min(max(Y0, 0), limit).
+func (k *rowKernel) relu8() {
+	k.VMAXPS(ymm(0), ymm(2), ymm(0)) // the first operand here if one is NaN
+	k.VADDPS(ymm(2), ymm(0), ymm(0)) // -0 becomes 0
+	k.VMINPS(ymm(0), ymm(1), ymm(0))
 }
