@@ -99,6 +99,7 @@ type Binding struct {
 	Pool    *Pool
 	Batch   int
 	Seed    uint64
+	fill    *borderFill // of Out, after Forward; a step that does it itself takes it
 }
 
 // Context travels through one run of a program.

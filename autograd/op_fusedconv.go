@@ -123,6 +123,7 @@ type fusedConv struct {
 	limit    float32
 	pre      View // what the convolution writes: y itself where nobody reads it later
 	y, res   View // res is empty without residual
+	fill     *borderFill
 	dy, dres View
 	dz       [][]float32 // per worker, the gradient of one image in front of the convolution
 	dzL      Layout
@@ -136,8 +137,9 @@ type fusedConv struct {
 // Bind implements [Op].
 func (o FusedConvOp) Bind(b *Binding) Step {
 	operands, gamma, residual, _ := o.operands()
-	s := &fusedConv{y: b.Out, pre: b.Out, dy: b.GradOut, act: o.Act != nil}
+	s := &fusedConv{y: b.Out, pre: b.Out, fill: b.fill, dy: b.GradOut, act: o.Act != nil}
 	s.limit, _ = o.limit() // Infer has accepted it
+	b.fill = nil
 	inner := *b
 	inner.In, inner.GradIn = b.In[:operands], b.GradIn[:operands]
 	if o.Norm != nil && (b.Mode.Training() || !s.dy.Empty()) {
@@ -231,6 +233,9 @@ func (s *fusedConv) finishedBand(worker, i int) {
 func (s *fusedConv) finishRows(_, r0, r1 int) {
 	residual := !s.res.Empty()
 	for r := r0; r < r1; r++ {
+		if s.fill != nil {
+			s.fill.around(r/s.y.L.H, r%s.y.L.H)
+		}
 		y, x := s.y.f32Row(r), s.pre.f32Row(r)
 		switch {
 		case s.norm != nil && residual && s.act:

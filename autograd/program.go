@@ -261,7 +261,7 @@ func (p *Program) bind() error {
 			continue
 		}
 		b := &Binding{Env: Env{Mode: p.opt.Mode, Workers: p.opt.Pool.Workers()}, Node: d.node, Out: p.values[i],
-			GradOut: p.grads[i], Pool: p.opt.Pool, Batch: p.opt.Batch, Seed: p.opt.Seed}
+			GradOut: p.grads[i], Pool: p.opt.Pool, Batch: p.opt.Batch, Seed: p.opt.Seed, fill: p.fills[i]}
 		for k, j := range d.in {
 			b.In = append(b.In, p.values[j])
 			var gv View
@@ -286,6 +286,7 @@ func (p *Program) bind() error {
 		if p.steps[i] == nil {
 			return p.bad(d.node, errNoStep)
 		}
+		p.fills[i] = b.fill
 		if b.Out.Grid != nil { // an op that passes codes on passes their grid on
 			p.values[i].Grid = b.Out.Grid
 			if p.fills[i] != nil {
@@ -509,17 +510,29 @@ func (f *borderFill) run(c *Context) {
 }
 
 func (f *borderFill) image(_, n int) {
+	for h := range f.view.L.H {
+		f.around(n, h)
+	}
+}
+
+// around fills what lies beside row h of image n and, at the first and the last row, above
+// and below the image.
+func (f *borderFill) around(n, h int) {
 	l, b := f.view.L, f.border
 	left, right := b.Left*l.SW, b.Right*l.SW
 	inner := l.W * l.SW
-	for h := -b.Top; h < l.H+b.Bottom; h++ {
-		start := l.Row(n, 0) + h*l.SH - left
-		if h < 0 || h >= l.H {
-			f.fill(start, left+inner+right)
-			continue
+	if h == 0 {
+		for k := -b.Top; k < 0; k++ {
+			f.fill(l.Row(n, 0)+k*l.SH-left, left+inner+right)
 		}
-		f.fill(start, left)
-		f.fill(start+left+inner, right)
+	}
+	start := l.Row(n, h) - left
+	f.fill(start, left)
+	f.fill(start+left+inner, right)
+	if h == l.H-1 {
+		for k := range b.Bottom {
+			f.fill(start+(k+1)*l.SH, left+inner+right)
+		}
 	}
 }
 

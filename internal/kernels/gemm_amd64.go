@@ -122,17 +122,26 @@ func (g *GEMM) runAVX2() {
 			n, most = min(g.N-j, 8), 8
 			t.mask, t.lanes = uint64(n), unsafe.Pointer(&lanes[8-n])
 		}
-		c := t.c
-		for i := 0; i < g.M; i += t.m {
-			t.m = balance(g.M-i, most)
-			t.ahead = t.m * t.rs
-			t.a, t.c = unsafe.Add(a, i*t.rs), unsafe.Add(c, i*t.ldc)
-			if n == 16 {
-				gemmTile16AVX2(&t)
-			} else {
-				gemmTile8AVX2(&t)
-			}
+		// As few tiles as possible, the first ones a row higher than the others.
+		tiles := (g.M + most - 1) / most
+		height, higher := g.M/tiles, g.M%tiles
+		t.a = a
+		if higher > 0 {
+			t.run(n, height+1, higher)
+			rows := higher * (height + 1)
+			t.a, t.c = unsafe.Add(a, rows*t.rs), unsafe.Add(t.c, rows*t.ldc)
 		}
+		t.run(n, height, tiles-higher)
 		j += n
+	}
+}
+
+// run computes tiles of n columns and m rows, one below the other.
+func (t *tile) run(n, m, tiles int) {
+	t.m, t.lines, t.ahead = m, tiles, m*t.rs
+	if n == 16 {
+		gemmTile16AVX2(t)
+	} else {
+		gemmTile8AVX2(t)
 	}
 }

@@ -4353,19 +4353,25 @@ rows16_14_assign:
 // func gemmTile16AVX2(t *tile)
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemmTile16AVX2(SB), NOSPLIT, $0-8
-	// A tile of up to 6 rows and 16 columns. Y4 to Y15 are the accumulators, Y0 and Y1 a row of B, Y2 and Y3 broadcast elements of A.
-	MOVQ   t+0(FP), AX
-	MOVQ   64(AX), CX
-	CMPQ   CX, $0x06
-	JEQ    avx2_6
-	CMPQ   CX, $0x05
-	JEQ    avx2_5
-	CMPQ   CX, $0x04
-	JEQ    avx2_4
-	CMPQ   CX, $0x03
-	JEQ    avx2_3
-	CMPQ   CX, $0x02
-	JEQ    avx2_2
+	// Tiles of up to 6 rows and 16 columns, lines of them one below the other. Y4 to Y15 are the accumulators, Y0 and Y1 a row of B, Y2 and Y3 broadcast elements of A.
+	MOVQ t+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, 176(AX)
+	MOVQ 16(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 64(AX), CX
+	CMPQ CX, $0x06
+	JEQ  avx2_6
+	CMPQ CX, $0x05
+	JEQ  avx2_5
+	CMPQ CX, $0x04
+	JEQ  avx2_4
+	CMPQ CX, $0x03
+	JEQ  avx2_3
+	CMPQ CX, $0x02
+	JEQ  avx2_2
+
+avx2_1:
 	MOVQ   24(AX), CX
 	TESTQ  CX, CX
 	JNE    avx2_1_init
@@ -4390,7 +4396,7 @@ avx2_1_segment:
 	MOVQ 32(AX), DX
 	MOVQ (DX)(R10*8), DX
 	SHLQ $0x02, DX
-	ADDQ (AX), DX
+	ADDQ 176(AX), DX
 	MOVQ DX, CX
 	ADDQ 128(AX), DX
 	MOVQ DX, R8
@@ -4452,7 +4458,7 @@ avx2_1_k:
 	JMP          avx2_1_segment
 
 avx2_1_store:
-	MOVQ    16(AX), CX
+	MOVQ    184(AX), CX
 	MOVQ    96(AX), DX
 	CMPQ    120(AX), $0x00
 	JEQ     avx2_1_assign
@@ -4460,12 +4466,20 @@ avx2_1_store:
 	VMOVUPS Y4, (CX)
 	VADDPS  32(CX), Y5, Y5
 	VMOVUPS Y5, 32(CX)
-	VZEROUPPER
-	RET
+	JMP     avx2_1_next
 
 avx2_1_assign:
 	VMOVUPS Y4, (CX)
 	VMOVUPS Y5, 32(CX)
+
+avx2_1_next:
+	ADDQ   DX, CX
+	MOVQ   CX, 184(AX)
+	MOVQ   72(AX), CX
+	IMUL3Q $0x01, CX, CX
+	ADDQ   CX, 176(AX)
+	DECQ   152(AX)
+	JNE    avx2_1
 	VZEROUPPER
 	RET
 
@@ -4498,7 +4512,7 @@ avx2_2_segment:
 	MOVQ 32(AX), BX
 	MOVQ (BX)(R11*8), BX
 	SHLQ $0x02, BX
-	ADDQ (AX), BX
+	ADDQ 176(AX), BX
 	MOVQ BX, CX
 	ADDQ 128(AX), BX
 	MOVQ BX, R9
@@ -4575,7 +4589,7 @@ avx2_2_k:
 	JMP          avx2_2_segment
 
 avx2_2_store:
-	MOVQ    16(AX), CX
+	MOVQ    184(AX), CX
 	MOVQ    96(AX), DX
 	CMPQ    120(AX), $0x00
 	JEQ     avx2_2_assign
@@ -4588,8 +4602,7 @@ avx2_2_store:
 	VMOVUPS Y6, (CX)
 	VADDPS  32(CX), Y7, Y7
 	VMOVUPS Y7, 32(CX)
-	VZEROUPPER
-	RET
+	JMP     avx2_2_next
 
 avx2_2_assign:
 	VMOVUPS Y4, (CX)
@@ -4597,6 +4610,15 @@ avx2_2_assign:
 	ADDQ    DX, CX
 	VMOVUPS Y6, (CX)
 	VMOVUPS Y7, 32(CX)
+
+avx2_2_next:
+	ADDQ   DX, CX
+	MOVQ   CX, 184(AX)
+	MOVQ   72(AX), CX
+	IMUL3Q $0x02, CX, CX
+	ADDQ   CX, 176(AX)
+	DECQ   152(AX)
+	JNE    avx2_2
 	VZEROUPPER
 	RET
 
@@ -4633,7 +4655,7 @@ avx2_3_segment:
 	MOVQ 32(AX), BX
 	MOVQ (BX)(R11*8), BX
 	SHLQ $0x02, BX
-	ADDQ (AX), BX
+	ADDQ 176(AX), BX
 	MOVQ BX, CX
 	ADDQ 128(AX), BX
 	MOVQ BX, R9
@@ -4725,7 +4747,7 @@ avx2_3_k:
 	JMP          avx2_3_segment
 
 avx2_3_store:
-	MOVQ    16(AX), CX
+	MOVQ    184(AX), CX
 	MOVQ    96(AX), DX
 	CMPQ    120(AX), $0x00
 	JEQ     avx2_3_assign
@@ -4743,8 +4765,7 @@ avx2_3_store:
 	VMOVUPS Y8, (CX)
 	VADDPS  32(CX), Y9, Y9
 	VMOVUPS Y9, 32(CX)
-	VZEROUPPER
-	RET
+	JMP     avx2_3_next
 
 avx2_3_assign:
 	VMOVUPS Y4, (CX)
@@ -4755,6 +4776,15 @@ avx2_3_assign:
 	ADDQ    DX, CX
 	VMOVUPS Y8, (CX)
 	VMOVUPS Y9, 32(CX)
+
+avx2_3_next:
+	ADDQ   DX, CX
+	MOVQ   CX, 184(AX)
+	MOVQ   72(AX), CX
+	IMUL3Q $0x03, CX, CX
+	ADDQ   CX, 176(AX)
+	DECQ   152(AX)
+	JNE    avx2_3
 	VZEROUPPER
 	RET
 
@@ -4796,7 +4826,7 @@ avx2_4_segment:
 	MOVQ 32(AX), SI
 	MOVQ (SI)(R12*8), SI
 	SHLQ $0x02, SI
-	ADDQ (AX), SI
+	ADDQ 176(AX), SI
 	MOVQ SI, CX
 	ADDQ 128(AX), SI
 	MOVQ SI, R10
@@ -4903,7 +4933,7 @@ avx2_4_k:
 	JMP          avx2_4_segment
 
 avx2_4_store:
-	MOVQ    16(AX), CX
+	MOVQ    184(AX), CX
 	MOVQ    96(AX), DX
 	CMPQ    120(AX), $0x00
 	JEQ     avx2_4_assign
@@ -4926,8 +4956,7 @@ avx2_4_store:
 	VMOVUPS Y10, (CX)
 	VADDPS  32(CX), Y11, Y11
 	VMOVUPS Y11, 32(CX)
-	VZEROUPPER
-	RET
+	JMP     avx2_4_next
 
 avx2_4_assign:
 	VMOVUPS Y4, (CX)
@@ -4941,6 +4970,15 @@ avx2_4_assign:
 	ADDQ    DX, CX
 	VMOVUPS Y10, (CX)
 	VMOVUPS Y11, 32(CX)
+
+avx2_4_next:
+	ADDQ   DX, CX
+	MOVQ   CX, 184(AX)
+	MOVQ   72(AX), CX
+	IMUL3Q $0x04, CX, CX
+	ADDQ   CX, 176(AX)
+	DECQ   152(AX)
+	JNE    avx2_4
 	VZEROUPPER
 	RET
 
@@ -4986,7 +5024,7 @@ avx2_5_segment:
 	MOVQ 32(AX), SI
 	MOVQ (SI)(R12*8), SI
 	SHLQ $0x02, SI
-	ADDQ (AX), SI
+	ADDQ 176(AX), SI
 	MOVQ SI, CX
 	ADDQ 128(AX), SI
 	MOVQ SI, R10
@@ -5108,7 +5146,7 @@ avx2_5_k:
 	JMP          avx2_5_segment
 
 avx2_5_store:
-	MOVQ    16(AX), CX
+	MOVQ    184(AX), CX
 	MOVQ    96(AX), DX
 	CMPQ    120(AX), $0x00
 	JEQ     avx2_5_assign
@@ -5136,8 +5174,7 @@ avx2_5_store:
 	VMOVUPS Y12, (CX)
 	VADDPS  32(CX), Y13, Y13
 	VMOVUPS Y13, 32(CX)
-	VZEROUPPER
-	RET
+	JMP     avx2_5_next
 
 avx2_5_assign:
 	VMOVUPS Y4, (CX)
@@ -5154,6 +5191,15 @@ avx2_5_assign:
 	ADDQ    DX, CX
 	VMOVUPS Y12, (CX)
 	VMOVUPS Y13, 32(CX)
+
+avx2_5_next:
+	ADDQ   DX, CX
+	MOVQ   CX, 184(AX)
+	MOVQ   72(AX), CX
+	IMUL3Q $0x05, CX, CX
+	ADDQ   CX, 176(AX)
+	DECQ   152(AX)
+	JNE    avx2_5
 	VZEROUPPER
 	RET
 
@@ -5204,7 +5250,7 @@ avx2_6_segment:
 	MOVQ 32(AX), DI
 	MOVQ (DI)(R13*8), DI
 	SHLQ $0x02, DI
-	ADDQ (AX), DI
+	ADDQ 176(AX), DI
 	MOVQ DI, CX
 	ADDQ 128(AX), DI
 	MOVQ DI, R11
@@ -5341,7 +5387,7 @@ avx2_6_k:
 	JMP          avx2_6_segment
 
 avx2_6_store:
-	MOVQ    16(AX), CX
+	MOVQ    184(AX), CX
 	MOVQ    96(AX), DX
 	CMPQ    120(AX), $0x00
 	JEQ     avx2_6_assign
@@ -5374,8 +5420,7 @@ avx2_6_store:
 	VMOVUPS Y14, (CX)
 	VADDPS  32(CX), Y15, Y15
 	VMOVUPS Y15, 32(CX)
-	VZEROUPPER
-	RET
+	JMP     avx2_6_next
 
 avx2_6_assign:
 	VMOVUPS Y4, (CX)
@@ -5395,29 +5440,44 @@ avx2_6_assign:
 	ADDQ    DX, CX
 	VMOVUPS Y14, (CX)
 	VMOVUPS Y15, 32(CX)
+
+avx2_6_next:
+	ADDQ   DX, CX
+	MOVQ   CX, 184(AX)
+	MOVQ   72(AX), CX
+	IMUL3Q $0x06, CX, CX
+	ADDQ   CX, 176(AX)
+	DECQ   152(AX)
+	JNE    avx2_6
 	VZEROUPPER
 	RET
 
 // func gemmTile8AVX2(t *tile)
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemmTile8AVX2(SB), NOSPLIT, $0-8
-	// A tile of up to 8 rows and 1 to 8 columns, which lanes masks and mask counts. Y4 to Y11 are the accumulators, Y0 is a row of B, Y2 and Y3 broadcast elements of A, Y12 is the mask.
-	MOVQ    t+0(FP), AX
-	MOVQ    64(AX), CX
-	CMPQ    CX, $0x08
-	JEQ     narrow_8
-	CMPQ    CX, $0x07
-	JEQ     narrow_7
-	CMPQ    CX, $0x06
-	JEQ     narrow_6
-	CMPQ    CX, $0x05
-	JEQ     narrow_5
-	CMPQ    CX, $0x04
-	JEQ     narrow_4
-	CMPQ    CX, $0x03
-	JEQ     narrow_3
-	CMPQ    CX, $0x02
-	JEQ     narrow_2
+	// Tiles of up to 8 rows and 1 to 8 columns, which lanes masks and mask counts, lines of them one below the other. Y4 to Y11 are the accumulators, Y0 is a row of B, Y2 and Y3 broadcast elements of A, Y12 is the mask.
+	MOVQ t+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ CX, 176(AX)
+	MOVQ 16(AX), CX
+	MOVQ CX, 184(AX)
+	MOVQ 64(AX), CX
+	CMPQ CX, $0x08
+	JEQ  narrow_8
+	CMPQ CX, $0x07
+	JEQ  narrow_7
+	CMPQ CX, $0x06
+	JEQ  narrow_6
+	CMPQ CX, $0x05
+	JEQ  narrow_5
+	CMPQ CX, $0x04
+	JEQ  narrow_4
+	CMPQ CX, $0x03
+	JEQ  narrow_3
+	CMPQ CX, $0x02
+	JEQ  narrow_2
+
+narrow_1:
 	MOVQ    112(AX), CX
 	VMOVUPS (CX), Y12
 	MOVQ    24(AX), CX
@@ -5442,7 +5502,7 @@ narrow_1_segment:
 	MOVQ 32(AX), DX
 	MOVQ (DX)(R10*8), DX
 	SHLQ $0x02, DX
-	ADDQ (AX), DX
+	ADDQ 176(AX), DX
 	MOVQ DX, CX
 	ADDQ 128(AX), DX
 	MOVQ DX, R8
@@ -5494,15 +5554,15 @@ narrow_1_k:
 	JMP          narrow_1_segment
 
 narrow_1_store:
-	MOVQ       16(AX), CX
+	MOVQ       184(AX), CX
 	MOVQ       96(AX), DX
 	MOVQ       104(AX), BX
 	CMPQ       120(AX), $0x00
 	JEQ        narrow_1_assign
-	MOVQ       CX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	MOVQ       CX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y4, Y4
-	ADDQ       DX, AX
+	ADDQ       DX, SI
 
 narrow_1_assign:
 	CMPQ    BX, $0x08
@@ -5511,26 +5571,33 @@ narrow_1_assign:
 	JMP     narrow_1_stored0
 
 narrow_1_four0:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_1_two0
-	VMOVUPS      X4, (AX)
+	VMOVUPS      X4, (SI)
 	VEXTRACTF128 $0x01, Y4, X4
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_1_two0:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_1_one0
-	VMOVLPS  X4, (AX)
+	VMOVLPS  X4, (SI)
 	VMOVHLPS X4, X4, X4
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_1_one0:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_1_stored0
-	VMOVSS X4, (AX)
+	VMOVSS X4, (SI)
 
 narrow_1_stored0:
+	ADDQ   DX, CX
+	MOVQ   CX, 184(AX)
+	MOVQ   72(AX), CX
+	IMUL3Q $0x01, CX, CX
+	ADDQ   CX, 176(AX)
+	DECQ   152(AX)
+	JNE    narrow_1
 	VZEROUPPER
 	RET
 
@@ -5561,7 +5628,7 @@ narrow_2_segment:
 	MOVQ 32(AX), BX
 	MOVQ (BX)(R11*8), BX
 	SHLQ $0x02, BX
-	ADDQ (AX), BX
+	ADDQ 176(AX), BX
 	MOVQ BX, CX
 	ADDQ 128(AX), BX
 	MOVQ BX, R9
@@ -5623,18 +5690,18 @@ narrow_2_k:
 	JMP          narrow_2_segment
 
 narrow_2_store:
-	MOVQ       16(AX), CX
+	MOVQ       184(AX), CX
 	MOVQ       96(AX), DX
 	MOVQ       104(AX), BX
 	CMPQ       120(AX), $0x00
 	JEQ        narrow_2_assign
-	MOVQ       CX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	MOVQ       CX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y4, Y4
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y5, Y5
-	ADDQ       DX, AX
+	ADDQ       DX, SI
 
 narrow_2_assign:
 	CMPQ    BX, $0x08
@@ -5643,24 +5710,24 @@ narrow_2_assign:
 	JMP     narrow_2_stored0
 
 narrow_2_four0:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_2_two0
-	VMOVUPS      X4, (AX)
+	VMOVUPS      X4, (SI)
 	VEXTRACTF128 $0x01, Y4, X4
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_2_two0:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_2_one0
-	VMOVLPS  X4, (AX)
+	VMOVLPS  X4, (SI)
 	VMOVHLPS X4, X4, X4
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_2_one0:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_2_stored0
-	VMOVSS X4, (AX)
+	VMOVSS X4, (SI)
 
 narrow_2_stored0:
 	ADDQ    DX, CX
@@ -5670,26 +5737,33 @@ narrow_2_stored0:
 	JMP     narrow_2_stored1
 
 narrow_2_four1:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_2_two1
-	VMOVUPS      X5, (AX)
+	VMOVUPS      X5, (SI)
 	VEXTRACTF128 $0x01, Y5, X5
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_2_two1:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_2_one1
-	VMOVLPS  X5, (AX)
+	VMOVLPS  X5, (SI)
 	VMOVHLPS X5, X5, X5
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_2_one1:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_2_stored1
-	VMOVSS X5, (AX)
+	VMOVSS X5, (SI)
 
 narrow_2_stored1:
+	ADDQ   DX, CX
+	MOVQ   CX, 184(AX)
+	MOVQ   72(AX), CX
+	IMUL3Q $0x02, CX, CX
+	ADDQ   CX, 176(AX)
+	DECQ   152(AX)
+	JNE    narrow_2
 	VZEROUPPER
 	RET
 
@@ -5722,7 +5796,7 @@ narrow_3_segment:
 	MOVQ 32(AX), BX
 	MOVQ (BX)(R11*8), BX
 	SHLQ $0x02, BX
-	ADDQ (AX), BX
+	ADDQ 176(AX), BX
 	MOVQ BX, CX
 	ADDQ 128(AX), BX
 	MOVQ BX, R9
@@ -5794,21 +5868,21 @@ narrow_3_k:
 	JMP          narrow_3_segment
 
 narrow_3_store:
-	MOVQ       16(AX), CX
+	MOVQ       184(AX), CX
 	MOVQ       96(AX), DX
 	MOVQ       104(AX), BX
 	CMPQ       120(AX), $0x00
 	JEQ        narrow_3_assign
-	MOVQ       CX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	MOVQ       CX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y4, Y4
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y5, Y5
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y6, Y6
-	ADDQ       DX, AX
+	ADDQ       DX, SI
 
 narrow_3_assign:
 	CMPQ    BX, $0x08
@@ -5817,24 +5891,24 @@ narrow_3_assign:
 	JMP     narrow_3_stored0
 
 narrow_3_four0:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_3_two0
-	VMOVUPS      X4, (AX)
+	VMOVUPS      X4, (SI)
 	VEXTRACTF128 $0x01, Y4, X4
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_3_two0:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_3_one0
-	VMOVLPS  X4, (AX)
+	VMOVLPS  X4, (SI)
 	VMOVHLPS X4, X4, X4
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_3_one0:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_3_stored0
-	VMOVSS X4, (AX)
+	VMOVSS X4, (SI)
 
 narrow_3_stored0:
 	ADDQ    DX, CX
@@ -5844,24 +5918,24 @@ narrow_3_stored0:
 	JMP     narrow_3_stored1
 
 narrow_3_four1:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_3_two1
-	VMOVUPS      X5, (AX)
+	VMOVUPS      X5, (SI)
 	VEXTRACTF128 $0x01, Y5, X5
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_3_two1:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_3_one1
-	VMOVLPS  X5, (AX)
+	VMOVLPS  X5, (SI)
 	VMOVHLPS X5, X5, X5
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_3_one1:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_3_stored1
-	VMOVSS X5, (AX)
+	VMOVSS X5, (SI)
 
 narrow_3_stored1:
 	ADDQ    DX, CX
@@ -5871,26 +5945,33 @@ narrow_3_stored1:
 	JMP     narrow_3_stored2
 
 narrow_3_four2:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_3_two2
-	VMOVUPS      X6, (AX)
+	VMOVUPS      X6, (SI)
 	VEXTRACTF128 $0x01, Y6, X6
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_3_two2:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_3_one2
-	VMOVLPS  X6, (AX)
+	VMOVLPS  X6, (SI)
 	VMOVHLPS X6, X6, X6
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_3_one2:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_3_stored2
-	VMOVSS X6, (AX)
+	VMOVSS X6, (SI)
 
 narrow_3_stored2:
+	ADDQ   DX, CX
+	MOVQ   CX, 184(AX)
+	MOVQ   72(AX), CX
+	IMUL3Q $0x03, CX, CX
+	ADDQ   CX, 176(AX)
+	DECQ   152(AX)
+	JNE    narrow_3
 	VZEROUPPER
 	RET
 
@@ -5926,7 +6007,7 @@ narrow_4_segment:
 	MOVQ 32(AX), SI
 	MOVQ (SI)(R12*8), SI
 	SHLQ $0x02, SI
-	ADDQ (AX), SI
+	ADDQ 176(AX), SI
 	MOVQ SI, CX
 	ADDQ 128(AX), SI
 	MOVQ SI, R10
@@ -6008,24 +6089,24 @@ narrow_4_k:
 	JMP          narrow_4_segment
 
 narrow_4_store:
-	MOVQ       16(AX), CX
+	MOVQ       184(AX), CX
 	MOVQ       96(AX), DX
 	MOVQ       104(AX), BX
 	CMPQ       120(AX), $0x00
 	JEQ        narrow_4_assign
-	MOVQ       CX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	MOVQ       CX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y4, Y4
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y5, Y5
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y6, Y6
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y7, Y7
-	ADDQ       DX, AX
+	ADDQ       DX, SI
 
 narrow_4_assign:
 	CMPQ    BX, $0x08
@@ -6034,24 +6115,24 @@ narrow_4_assign:
 	JMP     narrow_4_stored0
 
 narrow_4_four0:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_4_two0
-	VMOVUPS      X4, (AX)
+	VMOVUPS      X4, (SI)
 	VEXTRACTF128 $0x01, Y4, X4
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_4_two0:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_4_one0
-	VMOVLPS  X4, (AX)
+	VMOVLPS  X4, (SI)
 	VMOVHLPS X4, X4, X4
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_4_one0:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_4_stored0
-	VMOVSS X4, (AX)
+	VMOVSS X4, (SI)
 
 narrow_4_stored0:
 	ADDQ    DX, CX
@@ -6061,24 +6142,24 @@ narrow_4_stored0:
 	JMP     narrow_4_stored1
 
 narrow_4_four1:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_4_two1
-	VMOVUPS      X5, (AX)
+	VMOVUPS      X5, (SI)
 	VEXTRACTF128 $0x01, Y5, X5
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_4_two1:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_4_one1
-	VMOVLPS  X5, (AX)
+	VMOVLPS  X5, (SI)
 	VMOVHLPS X5, X5, X5
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_4_one1:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_4_stored1
-	VMOVSS X5, (AX)
+	VMOVSS X5, (SI)
 
 narrow_4_stored1:
 	ADDQ    DX, CX
@@ -6088,24 +6169,24 @@ narrow_4_stored1:
 	JMP     narrow_4_stored2
 
 narrow_4_four2:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_4_two2
-	VMOVUPS      X6, (AX)
+	VMOVUPS      X6, (SI)
 	VEXTRACTF128 $0x01, Y6, X6
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_4_two2:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_4_one2
-	VMOVLPS  X6, (AX)
+	VMOVLPS  X6, (SI)
 	VMOVHLPS X6, X6, X6
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_4_one2:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_4_stored2
-	VMOVSS X6, (AX)
+	VMOVSS X6, (SI)
 
 narrow_4_stored2:
 	ADDQ    DX, CX
@@ -6115,26 +6196,33 @@ narrow_4_stored2:
 	JMP     narrow_4_stored3
 
 narrow_4_four3:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_4_two3
-	VMOVUPS      X7, (AX)
+	VMOVUPS      X7, (SI)
 	VEXTRACTF128 $0x01, Y7, X7
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_4_two3:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_4_one3
-	VMOVLPS  X7, (AX)
+	VMOVLPS  X7, (SI)
 	VMOVHLPS X7, X7, X7
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_4_one3:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_4_stored3
-	VMOVSS X7, (AX)
+	VMOVSS X7, (SI)
 
 narrow_4_stored3:
+	ADDQ   DX, CX
+	MOVQ   CX, 184(AX)
+	MOVQ   72(AX), CX
+	IMUL3Q $0x04, CX, CX
+	ADDQ   CX, 176(AX)
+	DECQ   152(AX)
+	JNE    narrow_4
 	VZEROUPPER
 	RET
 
@@ -6172,7 +6260,7 @@ narrow_5_segment:
 	MOVQ 32(AX), SI
 	MOVQ (SI)(R12*8), SI
 	SHLQ $0x02, SI
-	ADDQ (AX), SI
+	ADDQ 176(AX), SI
 	MOVQ SI, CX
 	ADDQ 128(AX), SI
 	MOVQ SI, R10
@@ -6264,27 +6352,27 @@ narrow_5_k:
 	JMP          narrow_5_segment
 
 narrow_5_store:
-	MOVQ       16(AX), CX
+	MOVQ       184(AX), CX
 	MOVQ       96(AX), DX
 	MOVQ       104(AX), BX
 	CMPQ       120(AX), $0x00
 	JEQ        narrow_5_assign
-	MOVQ       CX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	MOVQ       CX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y4, Y4
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y5, Y5
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y6, Y6
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y7, Y7
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y8, Y8
-	ADDQ       DX, AX
+	ADDQ       DX, SI
 
 narrow_5_assign:
 	CMPQ    BX, $0x08
@@ -6293,24 +6381,24 @@ narrow_5_assign:
 	JMP     narrow_5_stored0
 
 narrow_5_four0:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_5_two0
-	VMOVUPS      X4, (AX)
+	VMOVUPS      X4, (SI)
 	VEXTRACTF128 $0x01, Y4, X4
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_5_two0:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_5_one0
-	VMOVLPS  X4, (AX)
+	VMOVLPS  X4, (SI)
 	VMOVHLPS X4, X4, X4
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_5_one0:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_5_stored0
-	VMOVSS X4, (AX)
+	VMOVSS X4, (SI)
 
 narrow_5_stored0:
 	ADDQ    DX, CX
@@ -6320,24 +6408,24 @@ narrow_5_stored0:
 	JMP     narrow_5_stored1
 
 narrow_5_four1:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_5_two1
-	VMOVUPS      X5, (AX)
+	VMOVUPS      X5, (SI)
 	VEXTRACTF128 $0x01, Y5, X5
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_5_two1:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_5_one1
-	VMOVLPS  X5, (AX)
+	VMOVLPS  X5, (SI)
 	VMOVHLPS X5, X5, X5
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_5_one1:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_5_stored1
-	VMOVSS X5, (AX)
+	VMOVSS X5, (SI)
 
 narrow_5_stored1:
 	ADDQ    DX, CX
@@ -6347,24 +6435,24 @@ narrow_5_stored1:
 	JMP     narrow_5_stored2
 
 narrow_5_four2:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_5_two2
-	VMOVUPS      X6, (AX)
+	VMOVUPS      X6, (SI)
 	VEXTRACTF128 $0x01, Y6, X6
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_5_two2:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_5_one2
-	VMOVLPS  X6, (AX)
+	VMOVLPS  X6, (SI)
 	VMOVHLPS X6, X6, X6
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_5_one2:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_5_stored2
-	VMOVSS X6, (AX)
+	VMOVSS X6, (SI)
 
 narrow_5_stored2:
 	ADDQ    DX, CX
@@ -6374,24 +6462,24 @@ narrow_5_stored2:
 	JMP     narrow_5_stored3
 
 narrow_5_four3:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_5_two3
-	VMOVUPS      X7, (AX)
+	VMOVUPS      X7, (SI)
 	VEXTRACTF128 $0x01, Y7, X7
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_5_two3:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_5_one3
-	VMOVLPS  X7, (AX)
+	VMOVLPS  X7, (SI)
 	VMOVHLPS X7, X7, X7
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_5_one3:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_5_stored3
-	VMOVSS X7, (AX)
+	VMOVSS X7, (SI)
 
 narrow_5_stored3:
 	ADDQ    DX, CX
@@ -6401,26 +6489,33 @@ narrow_5_stored3:
 	JMP     narrow_5_stored4
 
 narrow_5_four4:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_5_two4
-	VMOVUPS      X8, (AX)
+	VMOVUPS      X8, (SI)
 	VEXTRACTF128 $0x01, Y8, X8
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_5_two4:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_5_one4
-	VMOVLPS  X8, (AX)
+	VMOVLPS  X8, (SI)
 	VMOVHLPS X8, X8, X8
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_5_one4:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_5_stored4
-	VMOVSS X8, (AX)
+	VMOVSS X8, (SI)
 
 narrow_5_stored4:
+	ADDQ   DX, CX
+	MOVQ   CX, 184(AX)
+	MOVQ   72(AX), CX
+	IMUL3Q $0x05, CX, CX
+	ADDQ   CX, 176(AX)
+	DECQ   152(AX)
+	JNE    narrow_5
 	VZEROUPPER
 	RET
 
@@ -6461,7 +6556,7 @@ narrow_6_segment:
 	MOVQ 32(AX), DI
 	MOVQ (DI)(R13*8), DI
 	SHLQ $0x02, DI
-	ADDQ (AX), DI
+	ADDQ 176(AX), DI
 	MOVQ DI, CX
 	ADDQ 128(AX), DI
 	MOVQ DI, R11
@@ -6563,30 +6658,30 @@ narrow_6_k:
 	JMP          narrow_6_segment
 
 narrow_6_store:
-	MOVQ       16(AX), CX
+	MOVQ       184(AX), CX
 	MOVQ       96(AX), DX
 	MOVQ       104(AX), BX
 	CMPQ       120(AX), $0x00
 	JEQ        narrow_6_assign
-	MOVQ       CX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	MOVQ       CX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y4, Y4
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y5, Y5
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y6, Y6
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y7, Y7
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y8, Y8
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y9, Y9
-	ADDQ       DX, AX
+	ADDQ       DX, SI
 
 narrow_6_assign:
 	CMPQ    BX, $0x08
@@ -6595,24 +6690,24 @@ narrow_6_assign:
 	JMP     narrow_6_stored0
 
 narrow_6_four0:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_6_two0
-	VMOVUPS      X4, (AX)
+	VMOVUPS      X4, (SI)
 	VEXTRACTF128 $0x01, Y4, X4
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_6_two0:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_6_one0
-	VMOVLPS  X4, (AX)
+	VMOVLPS  X4, (SI)
 	VMOVHLPS X4, X4, X4
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_6_one0:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_6_stored0
-	VMOVSS X4, (AX)
+	VMOVSS X4, (SI)
 
 narrow_6_stored0:
 	ADDQ    DX, CX
@@ -6622,24 +6717,24 @@ narrow_6_stored0:
 	JMP     narrow_6_stored1
 
 narrow_6_four1:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_6_two1
-	VMOVUPS      X5, (AX)
+	VMOVUPS      X5, (SI)
 	VEXTRACTF128 $0x01, Y5, X5
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_6_two1:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_6_one1
-	VMOVLPS  X5, (AX)
+	VMOVLPS  X5, (SI)
 	VMOVHLPS X5, X5, X5
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_6_one1:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_6_stored1
-	VMOVSS X5, (AX)
+	VMOVSS X5, (SI)
 
 narrow_6_stored1:
 	ADDQ    DX, CX
@@ -6649,24 +6744,24 @@ narrow_6_stored1:
 	JMP     narrow_6_stored2
 
 narrow_6_four2:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_6_two2
-	VMOVUPS      X6, (AX)
+	VMOVUPS      X6, (SI)
 	VEXTRACTF128 $0x01, Y6, X6
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_6_two2:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_6_one2
-	VMOVLPS  X6, (AX)
+	VMOVLPS  X6, (SI)
 	VMOVHLPS X6, X6, X6
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_6_one2:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_6_stored2
-	VMOVSS X6, (AX)
+	VMOVSS X6, (SI)
 
 narrow_6_stored2:
 	ADDQ    DX, CX
@@ -6676,24 +6771,24 @@ narrow_6_stored2:
 	JMP     narrow_6_stored3
 
 narrow_6_four3:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_6_two3
-	VMOVUPS      X7, (AX)
+	VMOVUPS      X7, (SI)
 	VEXTRACTF128 $0x01, Y7, X7
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_6_two3:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_6_one3
-	VMOVLPS  X7, (AX)
+	VMOVLPS  X7, (SI)
 	VMOVHLPS X7, X7, X7
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_6_one3:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_6_stored3
-	VMOVSS X7, (AX)
+	VMOVSS X7, (SI)
 
 narrow_6_stored3:
 	ADDQ    DX, CX
@@ -6703,24 +6798,24 @@ narrow_6_stored3:
 	JMP     narrow_6_stored4
 
 narrow_6_four4:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_6_two4
-	VMOVUPS      X8, (AX)
+	VMOVUPS      X8, (SI)
 	VEXTRACTF128 $0x01, Y8, X8
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_6_two4:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_6_one4
-	VMOVLPS  X8, (AX)
+	VMOVLPS  X8, (SI)
 	VMOVHLPS X8, X8, X8
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_6_one4:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_6_stored4
-	VMOVSS X8, (AX)
+	VMOVSS X8, (SI)
 
 narrow_6_stored4:
 	ADDQ    DX, CX
@@ -6730,26 +6825,33 @@ narrow_6_stored4:
 	JMP     narrow_6_stored5
 
 narrow_6_four5:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_6_two5
-	VMOVUPS      X9, (AX)
+	VMOVUPS      X9, (SI)
 	VEXTRACTF128 $0x01, Y9, X9
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_6_two5:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_6_one5
-	VMOVLPS  X9, (AX)
+	VMOVLPS  X9, (SI)
 	VMOVHLPS X9, X9, X9
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_6_one5:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_6_stored5
-	VMOVSS X9, (AX)
+	VMOVSS X9, (SI)
 
 narrow_6_stored5:
+	ADDQ   DX, CX
+	MOVQ   CX, 184(AX)
+	MOVQ   72(AX), CX
+	IMUL3Q $0x06, CX, CX
+	ADDQ   CX, 176(AX)
+	DECQ   152(AX)
+	JNE    narrow_6
 	VZEROUPPER
 	RET
 
@@ -6792,7 +6894,7 @@ narrow_7_segment:
 	MOVQ 32(AX), DI
 	MOVQ (DI)(R13*8), DI
 	SHLQ $0x02, DI
-	ADDQ (AX), DI
+	ADDQ 176(AX), DI
 	MOVQ DI, CX
 	ADDQ 128(AX), DI
 	MOVQ DI, R11
@@ -6904,33 +7006,33 @@ narrow_7_k:
 	JMP          narrow_7_segment
 
 narrow_7_store:
-	MOVQ       16(AX), CX
+	MOVQ       184(AX), CX
 	MOVQ       96(AX), DX
 	MOVQ       104(AX), BX
 	CMPQ       120(AX), $0x00
 	JEQ        narrow_7_assign
-	MOVQ       CX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	MOVQ       CX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y4, Y4
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y5, Y5
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y6, Y6
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y7, Y7
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y8, Y8
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y9, Y9
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y10, Y10
-	ADDQ       DX, AX
+	ADDQ       DX, SI
 
 narrow_7_assign:
 	CMPQ    BX, $0x08
@@ -6939,24 +7041,24 @@ narrow_7_assign:
 	JMP     narrow_7_stored0
 
 narrow_7_four0:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_7_two0
-	VMOVUPS      X4, (AX)
+	VMOVUPS      X4, (SI)
 	VEXTRACTF128 $0x01, Y4, X4
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_7_two0:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_7_one0
-	VMOVLPS  X4, (AX)
+	VMOVLPS  X4, (SI)
 	VMOVHLPS X4, X4, X4
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_7_one0:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_7_stored0
-	VMOVSS X4, (AX)
+	VMOVSS X4, (SI)
 
 narrow_7_stored0:
 	ADDQ    DX, CX
@@ -6966,24 +7068,24 @@ narrow_7_stored0:
 	JMP     narrow_7_stored1
 
 narrow_7_four1:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_7_two1
-	VMOVUPS      X5, (AX)
+	VMOVUPS      X5, (SI)
 	VEXTRACTF128 $0x01, Y5, X5
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_7_two1:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_7_one1
-	VMOVLPS  X5, (AX)
+	VMOVLPS  X5, (SI)
 	VMOVHLPS X5, X5, X5
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_7_one1:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_7_stored1
-	VMOVSS X5, (AX)
+	VMOVSS X5, (SI)
 
 narrow_7_stored1:
 	ADDQ    DX, CX
@@ -6993,24 +7095,24 @@ narrow_7_stored1:
 	JMP     narrow_7_stored2
 
 narrow_7_four2:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_7_two2
-	VMOVUPS      X6, (AX)
+	VMOVUPS      X6, (SI)
 	VEXTRACTF128 $0x01, Y6, X6
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_7_two2:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_7_one2
-	VMOVLPS  X6, (AX)
+	VMOVLPS  X6, (SI)
 	VMOVHLPS X6, X6, X6
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_7_one2:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_7_stored2
-	VMOVSS X6, (AX)
+	VMOVSS X6, (SI)
 
 narrow_7_stored2:
 	ADDQ    DX, CX
@@ -7020,24 +7122,24 @@ narrow_7_stored2:
 	JMP     narrow_7_stored3
 
 narrow_7_four3:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_7_two3
-	VMOVUPS      X7, (AX)
+	VMOVUPS      X7, (SI)
 	VEXTRACTF128 $0x01, Y7, X7
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_7_two3:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_7_one3
-	VMOVLPS  X7, (AX)
+	VMOVLPS  X7, (SI)
 	VMOVHLPS X7, X7, X7
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_7_one3:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_7_stored3
-	VMOVSS X7, (AX)
+	VMOVSS X7, (SI)
 
 narrow_7_stored3:
 	ADDQ    DX, CX
@@ -7047,24 +7149,24 @@ narrow_7_stored3:
 	JMP     narrow_7_stored4
 
 narrow_7_four4:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_7_two4
-	VMOVUPS      X8, (AX)
+	VMOVUPS      X8, (SI)
 	VEXTRACTF128 $0x01, Y8, X8
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_7_two4:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_7_one4
-	VMOVLPS  X8, (AX)
+	VMOVLPS  X8, (SI)
 	VMOVHLPS X8, X8, X8
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_7_one4:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_7_stored4
-	VMOVSS X8, (AX)
+	VMOVSS X8, (SI)
 
 narrow_7_stored4:
 	ADDQ    DX, CX
@@ -7074,24 +7176,24 @@ narrow_7_stored4:
 	JMP     narrow_7_stored5
 
 narrow_7_four5:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_7_two5
-	VMOVUPS      X9, (AX)
+	VMOVUPS      X9, (SI)
 	VEXTRACTF128 $0x01, Y9, X9
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_7_two5:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_7_one5
-	VMOVLPS  X9, (AX)
+	VMOVLPS  X9, (SI)
 	VMOVHLPS X9, X9, X9
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_7_one5:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_7_stored5
-	VMOVSS X9, (AX)
+	VMOVSS X9, (SI)
 
 narrow_7_stored5:
 	ADDQ    DX, CX
@@ -7101,26 +7203,33 @@ narrow_7_stored5:
 	JMP     narrow_7_stored6
 
 narrow_7_four6:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_7_two6
-	VMOVUPS      X10, (AX)
+	VMOVUPS      X10, (SI)
 	VEXTRACTF128 $0x01, Y10, X10
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_7_two6:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_7_one6
-	VMOVLPS  X10, (AX)
+	VMOVLPS  X10, (SI)
 	VMOVHLPS X10, X10, X10
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_7_one6:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_7_stored6
-	VMOVSS X10, (AX)
+	VMOVSS X10, (SI)
 
 narrow_7_stored6:
+	ADDQ   DX, CX
+	MOVQ   CX, 184(AX)
+	MOVQ   72(AX), CX
+	IMUL3Q $0x07, CX, CX
+	ADDQ   CX, 176(AX)
+	DECQ   152(AX)
+	JNE    narrow_7
 	VZEROUPPER
 	RET
 
@@ -7166,7 +7275,7 @@ narrow_8_segment:
 	MOVQ 32(AX), R8
 	MOVQ (R8)(R14*8), R8
 	SHLQ $0x02, R8
-	ADDQ (AX), R8
+	ADDQ 176(AX), R8
 	MOVQ R8, CX
 	ADDQ 128(AX), R8
 	MOVQ R8, R12
@@ -7288,36 +7397,36 @@ narrow_8_k:
 	JMP          narrow_8_segment
 
 narrow_8_store:
-	MOVQ       16(AX), CX
+	MOVQ       184(AX), CX
 	MOVQ       96(AX), DX
 	MOVQ       104(AX), BX
 	CMPQ       120(AX), $0x00
 	JEQ        narrow_8_assign
-	MOVQ       CX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	MOVQ       CX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y4, Y4
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y5, Y5
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y6, Y6
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y7, Y7
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y8, Y8
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y9, Y9
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y10, Y10
-	ADDQ       DX, AX
-	VMASKMOVPS (AX), Y12, Y0
+	ADDQ       DX, SI
+	VMASKMOVPS (SI), Y12, Y0
 	VADDPS     Y0, Y11, Y11
-	ADDQ       DX, AX
+	ADDQ       DX, SI
 
 narrow_8_assign:
 	CMPQ    BX, $0x08
@@ -7326,24 +7435,24 @@ narrow_8_assign:
 	JMP     narrow_8_stored0
 
 narrow_8_four0:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_8_two0
-	VMOVUPS      X4, (AX)
+	VMOVUPS      X4, (SI)
 	VEXTRACTF128 $0x01, Y4, X4
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_8_two0:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_8_one0
-	VMOVLPS  X4, (AX)
+	VMOVLPS  X4, (SI)
 	VMOVHLPS X4, X4, X4
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_8_one0:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_8_stored0
-	VMOVSS X4, (AX)
+	VMOVSS X4, (SI)
 
 narrow_8_stored0:
 	ADDQ    DX, CX
@@ -7353,24 +7462,24 @@ narrow_8_stored0:
 	JMP     narrow_8_stored1
 
 narrow_8_four1:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_8_two1
-	VMOVUPS      X5, (AX)
+	VMOVUPS      X5, (SI)
 	VEXTRACTF128 $0x01, Y5, X5
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_8_two1:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_8_one1
-	VMOVLPS  X5, (AX)
+	VMOVLPS  X5, (SI)
 	VMOVHLPS X5, X5, X5
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_8_one1:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_8_stored1
-	VMOVSS X5, (AX)
+	VMOVSS X5, (SI)
 
 narrow_8_stored1:
 	ADDQ    DX, CX
@@ -7380,24 +7489,24 @@ narrow_8_stored1:
 	JMP     narrow_8_stored2
 
 narrow_8_four2:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_8_two2
-	VMOVUPS      X6, (AX)
+	VMOVUPS      X6, (SI)
 	VEXTRACTF128 $0x01, Y6, X6
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_8_two2:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_8_one2
-	VMOVLPS  X6, (AX)
+	VMOVLPS  X6, (SI)
 	VMOVHLPS X6, X6, X6
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_8_one2:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_8_stored2
-	VMOVSS X6, (AX)
+	VMOVSS X6, (SI)
 
 narrow_8_stored2:
 	ADDQ    DX, CX
@@ -7407,24 +7516,24 @@ narrow_8_stored2:
 	JMP     narrow_8_stored3
 
 narrow_8_four3:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_8_two3
-	VMOVUPS      X7, (AX)
+	VMOVUPS      X7, (SI)
 	VEXTRACTF128 $0x01, Y7, X7
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_8_two3:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_8_one3
-	VMOVLPS  X7, (AX)
+	VMOVLPS  X7, (SI)
 	VMOVHLPS X7, X7, X7
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_8_one3:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_8_stored3
-	VMOVSS X7, (AX)
+	VMOVSS X7, (SI)
 
 narrow_8_stored3:
 	ADDQ    DX, CX
@@ -7434,24 +7543,24 @@ narrow_8_stored3:
 	JMP     narrow_8_stored4
 
 narrow_8_four4:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_8_two4
-	VMOVUPS      X8, (AX)
+	VMOVUPS      X8, (SI)
 	VEXTRACTF128 $0x01, Y8, X8
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_8_two4:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_8_one4
-	VMOVLPS  X8, (AX)
+	VMOVLPS  X8, (SI)
 	VMOVHLPS X8, X8, X8
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_8_one4:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_8_stored4
-	VMOVSS X8, (AX)
+	VMOVSS X8, (SI)
 
 narrow_8_stored4:
 	ADDQ    DX, CX
@@ -7461,24 +7570,24 @@ narrow_8_stored4:
 	JMP     narrow_8_stored5
 
 narrow_8_four5:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_8_two5
-	VMOVUPS      X9, (AX)
+	VMOVUPS      X9, (SI)
 	VEXTRACTF128 $0x01, Y9, X9
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_8_two5:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_8_one5
-	VMOVLPS  X9, (AX)
+	VMOVLPS  X9, (SI)
 	VMOVHLPS X9, X9, X9
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_8_one5:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_8_stored5
-	VMOVSS X9, (AX)
+	VMOVSS X9, (SI)
 
 narrow_8_stored5:
 	ADDQ    DX, CX
@@ -7488,24 +7597,24 @@ narrow_8_stored5:
 	JMP     narrow_8_stored6
 
 narrow_8_four6:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_8_two6
-	VMOVUPS      X10, (AX)
+	VMOVUPS      X10, (SI)
 	VEXTRACTF128 $0x01, Y10, X10
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_8_two6:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_8_one6
-	VMOVLPS  X10, (AX)
+	VMOVLPS  X10, (SI)
 	VMOVHLPS X10, X10, X10
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_8_one6:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_8_stored6
-	VMOVSS X10, (AX)
+	VMOVSS X10, (SI)
 
 narrow_8_stored6:
 	ADDQ    DX, CX
@@ -7515,25 +7624,32 @@ narrow_8_stored6:
 	JMP     narrow_8_stored7
 
 narrow_8_four7:
-	MOVQ         CX, AX
+	MOVQ         CX, SI
 	TESTQ        $0x00000004, BX
 	JEQ          narrow_8_two7
-	VMOVUPS      X11, (AX)
+	VMOVUPS      X11, (SI)
 	VEXTRACTF128 $0x01, Y11, X11
-	ADDQ         $0x10, AX
+	ADDQ         $0x10, SI
 
 narrow_8_two7:
 	TESTQ    $0x00000002, BX
 	JEQ      narrow_8_one7
-	VMOVLPS  X11, (AX)
+	VMOVLPS  X11, (SI)
 	VMOVHLPS X11, X11, X11
-	ADDQ     $0x08, AX
+	ADDQ     $0x08, SI
 
 narrow_8_one7:
 	TESTQ  $0x00000001, BX
 	JEQ    narrow_8_stored7
-	VMOVSS X11, (AX)
+	VMOVSS X11, (SI)
 
 narrow_8_stored7:
+	ADDQ   DX, CX
+	MOVQ   CX, 184(AX)
+	MOVQ   72(AX), CX
+	IMUL3Q $0x08, CX, CX
+	ADDQ   CX, 176(AX)
+	DECQ   152(AX)
+	JNE    narrow_8
 	VZEROUPPER
 	RET

@@ -15,16 +15,19 @@ func gemm(c *build.Context) {
 	f.dispatch("rows32", 14, func(label string, rows int) { f.gemm512(label, rows, 2) })
 	f = newFunction(c, "gemmTile16", "A tile of up to 14 rows and 1 to 16 columns. Z4 to Z17 are the accumulators, Z0 is a row of B.")
 	f.dispatch("rows16", 14, func(label string, rows int) { f.gemm512(label, rows, 1) })
-	f = newFunction(c, "gemmTile16AVX2", "A tile of up to 6 rows and 16 columns. Y4 to Y15 are the accumulators, Y0 and Y1 a row of B, Y2 and Y3 broadcast elements of A.")
+	f = newFunction(c, "gemmTile16AVX2", "Tiles of up to 6 rows and 16 columns, lines of them one below the other. Y4 to Y15 are the accumulators, Y0 and Y1 a row of B, Y2 and Y3 broadcast elements of A.")
+	f.begin()
 	f.dispatch("avx2", 6, func(label string, rows int) { f.gemm256(label, rows, 2) })
-	f = newFunction(c, "gemmTile8AVX2", "A tile of up to 8 rows and 1 to 8 columns, which lanes masks and mask counts. Y4 to Y11 are the accumulators, Y0 is a row of B, Y2 and Y3 broadcast elements of A, Y12 is the mask.")
+	f = newFunction(c, "gemmTile8AVX2", "Tiles of up to 8 rows and 1 to 8 columns, which lanes masks and mask counts, lines of them one below the other. Y4 to Y11 are the accumulators, Y0 is a row of B, Y2 and Y3 broadcast elements of A, Y12 is the mask.")
+	f.begin()
 	f.dispatch("narrow", 8, func(label string, rows int) { f.gemm256(label, rows, 1) })
 }
 
 // loops writes the loops over segments and k around body, which reads rows and b. unroll terms
 // at a time share what a turn of the inner loop costs; their rows of B are read at b, b+bs, b+2·bs and
-// b+3·bs, and prefetches of lines is what they fetch of the rows that come next.
-func (f function) loops(label string, n, unroll, lines int, body func(r *rows, b Mem)) {
+// b+3·bs, and lines is how many lines they prefetch of the rows that come next. The field origin
+// points to A.
+func (f function) loops(label, origin string, n, unroll, lines int, body func(r *rows, b Mem)) {
 	r := f.newRows(n)
 	b, k, p := f.GP64(), f.GP64(), f.GP64()
 	cs, bs, ahead := f.load("cs"), f.load("bs"), f.GP64()
@@ -41,7 +44,7 @@ func (f function) loops(label string, n, unroll, lines int, body func(r *rows, b
 	f.MOVQ(f.field("aoff"), p)
 	f.MOVQ(Mem{Base: p, Index: s, Scale: 8}, p)
 	f.SHLQ(Imm(2), p)
-	f.ADDQ(f.field("a"), p)
+	f.ADDQ(f.field(origin), p)
 	f.start(r, p)
 	f.ADDQ(f.field("ahead"), p)
 	f.MOVQ(p, ahead)
@@ -112,7 +115,7 @@ func (f function) gemm512(label string, n, vectors int) {
 		}
 	}
 	f.Label(label + "_begin")
-	f.loops(label, n, 1, 1, func(r *rows, b Mem) {
+	f.loops(label, "a", n, 1, 1, func(r *rows, b Mem) {
 		for v := range vectors {
 			load(b, v, zmm(v))
 		}
@@ -161,6 +164,24 @@ func (f function) RETfrom(label string) {
 	f.Label(label)
 }
 
+// begin sets the fields that move from tile to tile.
+func (f function) begin() {
+	f.MOVQ(f.load("a"), f.field("row"))
+	f.MOVQ(f.load("c"), f.field("out"))
+}
+
+// next goes on with the tile below, if one is left; c points to the last row of this one.
+func (f function) next(label string, n int, c, ldc reg.GPVirtual) {
+	f.Label(label + "_next")
+	f.ADDQ(ldc, c)
+	f.MOVQ(c, f.field("out"))
+	rs := f.load("rs")
+	f.IMUL3Q(Imm(uint64(n)), rs, rs)
+	f.ADDQ(rs, f.field("row"))
+	f.DECQ(f.field("lines"))
+	f.JNE(LabelRef(label))
+}
+
 // gemm256 writes a tile of 16 columns in two vectors, or of up to 8 in one.
 func (f function) gemm256(label string, n, vectors int) {
 	acc := func(i, v int) reg.VecPhysical { return ymm(4 + i*vectors + v) }
@@ -193,7 +214,7 @@ func (f function) gemm256(label string, n, vectors int) {
 		}
 	}
 	f.Label(label + "_begin")
-	f.loops(label, n, 4, 2, func(r *rows, b Mem) {
+	f.loops(label, "row", n, 4, 2, func(r *rows, b Mem) {
 		for v := range vectors {
 			load(b, v, ymm(v))
 		}
@@ -204,16 +225,18 @@ func (f function) gemm256(label string, n, vectors int) {
 			}
 		}
 	})
-	c, ldc := f.load("c"), f.load("ldc")
+	c, ldc := f.load("out"), f.load("ldc")
 	if vectors == 1 {
 		f.storeColumns(label, n, mask, c, ldc)
+		f.next(label, n, c, ldc)
 		return
 	}
 	f.CMPQ(f.field("add"), Imm(0))
 	f.JEQ(LabelRef(label + "_assign"))
 	for _, add := range []bool{true, false} {
 		if !add {
-			f.RETfrom(label + "_assign")
+			f.JMP(LabelRef(label + "_next"))
+			f.Label(label + "_assign")
 		}
 		for i := range n {
 			for v := range vectors {
@@ -228,6 +251,7 @@ func (f function) gemm256(label string, n, vectors int) {
 			}
 		}
 	}
+	f.next(label, n, c, ldc)
 }
 
 // storeColumns stores or adds the first one to eight columns of the rows in Y4 and those that
