@@ -2,7 +2,7 @@
 //
 // The sets form a ladder, each containing the ones below. Level is the highest
 // that the processor and the operating system support, unless the environment
-// variable BITGRAD_CPU names a lower one (portable, avx2, avx512 or vnni), which
+// variable BITGRAD_CPU names a lower one (portable, avx2, avx512, vnni or amx), which
 // serves to find out whether a kernel is to blame for a result. Results that are
 // integers are the same on every level; float results are byte-identical only
 // within one.
@@ -31,9 +31,13 @@ const (
 	AVX2                // AVX2, FMA and BMI2
 	AVX512              // AVX-512 F, BW, VL and DQ, and AVX2
 	VNNI                // AVX-512 VNNI (8-bit dot products), and AVX512
+	AMX                 // AMX-TILE and AMX-INT8 (8-bit matrix products), and VNNI
 )
 
-var names = [...]string{Portable: "portable", AVX2: "avx2", AVX512: "avx512", VNNI: "vnni"}
+// choices lists the names for messages.
+const choices = "portable, avx2, avx512, vnni or amx"
+
+var names = [...]string{Portable: "portable", AVX2: "avx2", AVX512: "avx512", VNNI: "vnni", AMX: "amx"}
 
 // String returns the name that BITGRAD_CPU and checkpoints use: "avx512".
 func (i ISA) String() string {
@@ -50,7 +54,7 @@ func Parse(name string) (ISA, error) {
 			return ISA(i), nil
 		}
 	}
-	return Portable, fmt.Errorf("cpu: level %q: must be portable, avx2, avx512 or vnni", name)
+	return Portable, fmt.Errorf("cpu: level %q: must be "+choices, name)
 }
 
 // Level returns the instruction set to use: the best one, or the one that
@@ -80,7 +84,7 @@ func choose(wish string, best ISA) choice {
 	}
 	level, err := Parse(wish)
 	if err != nil {
-		return choice{best, fmt.Errorf("cpu: %s=%s: must be portable, avx2, avx512 or vnni", Variable, wish)}
+		return choice{best, fmt.Errorf("cpu: %s=%s: must be "+choices, Variable, wish)}
 	}
 	if level > best {
 		return choice{best, fmt.Errorf("cpu: %s=%s: this program can use at most %v here", Variable, wish, best)}

@@ -13,6 +13,8 @@ func detect() ISA {
 		return AVX2
 	case !x.HasAVX512VNNI:
 		return AVX512
+	case !(x.HasAMXTile && x.HasAMXInt8 && tilesEnabled()):
+		return VNNI
 	}
-	return VNNI
+	return AMX
 }

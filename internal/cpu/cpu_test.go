@@ -19,7 +19,10 @@ func TestChoose(t *testing.T) {
 		{"avx2", VNNI, AVX2, ""},
 		{"avx512", AVX512, AVX512, ""},
 		{"vnni", AVX512, AVX512, "BITGRAD_CPU=vnni: this program can use at most avx512 here"},
-		{"sse", VNNI, VNNI, "BITGRAD_CPU=sse: must be portable, avx2, avx512 or vnni"},
+		{"vnni", AMX, VNNI, ""},
+		{"amx", AMX, AMX, ""},
+		{"amx", VNNI, VNNI, "BITGRAD_CPU=amx: this program can use at most vnni here"},
+		{"sse", VNNI, VNNI, "BITGRAD_CPU=sse: must be portable, avx2, avx512, vnni or amx"},
 	} {
 		t.Run(c.wish+"/"+c.best.String(), func(t *testing.T) {
 			got := choose(c.wish, c.best)
@@ -34,7 +37,7 @@ func TestChoose(t *testing.T) {
 }
 
 func TestParseReadsWhatStringWrites(t *testing.T) {
-	for i := Portable; i <= VNNI; i++ {
+	for i := Portable; i <= AMX; i++ {
 		if got, err := Parse(i.String()); got != i || err != nil {
 			t.Errorf("Parse(%q) = %v, %v", i.String(), got, err)
 		}
