@@ -12,31 +12,32 @@
 // Each kernel has a portable form in Go and, on amd64, variants in assembly; cpu.Level
 // chooses the highest that it allows:
 //
-//	kernel            variants              computes
-//	accumulate        portable avx2 avx512  the adding of pooling
-//	add bits          portable avx2 avx512  AddShiftBits, AddFloatBits
-//	add codes         portable avx2 avx512  AddShift, AddFloat
-//	affine            portable avx2 avx512  RequantizeAffine, AccumulatorRange, FiniteRange
-//	channel sums      portable avx2 avx512  ChannelSums
-//	depthwise         portable avx2 avx512  depthwise convolutions, Average, SumCodes
-//	divide            portable avx2 avx512  Average, AverageBackward
-//	elementwise       portable avx2 avx512  ReLU, ReLUBackward, Add, Axpy, ScaleBias, Mix, and AddReLU, ScaleBiasReLU, ScaleBiasAddReLU in one pass
-//	gemm              portable avx2 avx512  GEMM: convolutions and linear layers
-//	gemm8             portable vnni         GEMM8: the same on codes
-//	gradient          portable avx2 avx512  DotCodes, SelectRange, SelectAccumulators, MixAccumulators
-//	intconv           portable avx2 vnni    IntConv: on GEMM8, but for AVX2
-//	max window        portable avx2 avx512  Max, MaxCodes, MaxBackward
-//	moments           portable avx2 avx512  ChannelMoments, ChannelProducts, AccMoments
-//	multiply codes    portable avx2 avx512  MultiplyCodes
-//	pack              portable avx2 avx512  PackForward, PackBackward, IntConv.Pack
-//	pass bits         portable avx2 avx512  PassBits, SelectBits
-//	peak dot          portable avx2 vnni    PeakDot: how fast codes can be multiplied
-//	peak fma          portable avx2 avx512  PeakFMA: how fast floats can
-//	quantize          portable avx2 avx512  QuantizeCodes, FakeQuantize, Dequantize
-//	requantize fixed  portable avx2 avx512  Requantize by fixed-point multipliers
-//	requantize float  portable avx2 avx512  Requantize by floats, RequantizeFloat
-//	requantize shift  portable avx2 avx512  Requantize by shifts, RequantizeShift
-//	unpack            portable avx2 avx512  UnpackWeightGrad
+//	kernel            variants                computes
+//	accumulate        portable avx2 avx512    the adding of pooling
+//	add bits          portable avx2 avx512    AddShiftBits, AddFloatBits
+//	add codes         portable avx2 avx512    AddShift, AddFloat
+//	affine            portable avx2 avx512    RequantizeAffine, AccumulatorRange, FiniteRange
+//	channel sums      portable avx2 avx512    ChannelSums
+//	depthwise         portable avx2 avx512    depthwise convolutions, Average, SumCodes
+//	divide            portable avx2 avx512    Average, AverageBackward
+//	elementwise       portable avx2 avx512    ReLU, ReLUBackward, Add, Axpy, ScaleBias, Mix, and AddReLU, ScaleBiasReLU, ScaleBiasAddReLU in one pass
+//	gemm              portable avx2 avx512    GEMM: convolutions and linear layers
+//	gemm8             portable vnni           GEMM8: the same on codes
+//	gradient          portable avx2 avx512    DotCodes, SelectRange, SelectAccumulators, MixAccumulators
+//	intconv           portable avx2 vnni amx  IntConv: on GEMM8, but for AVX2 and AMX
+//	max window        portable avx2 avx512    Max, MaxCodes, MaxBackward
+//	moments           portable avx2 avx512    ChannelMoments, ChannelProducts, AccMoments
+//	multiply codes    portable avx2 avx512    MultiplyCodes
+//	pack              portable avx2 avx512    PackForward, PackBackward, IntConv.Pack
+//	pass bits         portable avx2 avx512    PassBits, SelectBits
+//	peak dot          portable avx2 vnni      PeakDot: how fast codes can be multiplied
+//	peak fma          portable avx2 avx512    PeakFMA: how fast floats can
+//	peak tile         portable amx            PeakTile: how fast tiles of codes can
+//	quantize          portable avx2 avx512    QuantizeCodes, FakeQuantize, Dequantize
+//	requantize fixed  portable avx2 avx512    Requantize by fixed-point multipliers
+//	requantize float  portable avx2 avx512    Requantize by floats, RequantizeFloat
+//	requantize shift  portable avx2 avx512    Requantize by shifts, RequantizeShift
+//	unpack            portable avx2 avx512    UnpackWeightGrad
 //
 // Only in Go are softmax, whose exponentials are those of package math, the sums Sum and Dot in order, copies to and
 // from NCHW and, but for AVX2, the packing of 8-bit weights larger than 1×1. The AVX2 forms of sums per channel and of

@@ -28,6 +28,7 @@ type IntWeights struct {
 	data   []int8
 	sums   []int32 // of the codes of each output channel
 	offset int32   // the form reads codes x + offset
+	length int     // panelForm and tileForm: codes of a segment, with the zeros behind them
 	start  []int32 // initial values, in the order of the form
 	order  []int32 // pairForm and narrowForm: place of each packed weight in a kernel, or −1
 	block  int     // narrowForm: steps between two widenings
@@ -43,6 +44,7 @@ const (
 	narrowForm                  // bytes with 16-bit sums, for AVX2
 	winogradForm                // transformed 16-bit pairs, for AVX2
 	depthForm                   // depthwise, pairs of taps, for AVX2
+	tileForm                    // panels for the tiles of AMX
 )
 
 // Pack brings the codes w [O Cg KH KW], int8 bit patterns, into the order that Rows reads. It
@@ -59,12 +61,15 @@ func (s *IntConv) Pack(p *IntWeights, w []uint8) {
 	if s.Signed {
 		p.offset = 128
 	}
-	p.data = resize(p.data, s.PackedSize())
+	_, run := s.runs()
+	p.length = ceil4(run)
 	p.form = panelForm
+	size := s.panelSize(p.length)
 	if s.Depthwise() {
-		p.form = tapForm
+		p.form, size = tapForm, len(w)
 	}
-	s.packPanels(p.data, w, p.sums)
+	p.data = resize(p.data, size)
+	s.packPanels(p.data, w, p.sums, p.length)
 }
 
 // resize returns a slice of n elements, s if it has as many.
@@ -114,10 +119,10 @@ func (s *IntConv) Rows(acc []int32, x []uint8, xl Layout, p *IntWeights, scratch
 	case oh0 >= oh1:
 	case p.form == tapForm:
 		s.rowsDepthwise(acc, x, xl, p, n, oh0, oh1)
+	case (p.form == panelForm || p.form == tileForm) && s.rows() && s.KW > 1 && !xl.Packed():
+		s.rowsStrided(acc, x, xl, p, n, oh0, oh1)
 	case p.form != panelForm:
 		s.rowsOwn(acc, x, xl, p, scratch, n, oh0, oh1)
-	case s.rows() && s.KW > 1 && !xl.Packed():
-		s.rowsStrided(acc, x, xl, p, n, oh0, oh1)
 	default:
 		s.rowsPanels(acc, x, xl, p, n, oh0, oh1)
 	}

@@ -5,11 +5,12 @@ package kernels
 import "github.com/bitgrad/bitgrad/internal/cpu"
 
 // intLevel says which variant packs an integer convolution. AVX2 has forms of its own, those
-// of intlower_amd64.go; the others run on GEMM8.
+// of intlower_amd64.go, AMX that of amx_amd64.go; the others run on GEMM8, as AMX does for short
+// segments.
 var intLevel cpu.ISA
 
 func init() {
-	for _, level := range []cpu.ISA{cpu.Portable, cpu.AVX2, cpu.VNNI} {
+	for _, level := range []cpu.ISA{cpu.Portable, cpu.AVX2, cpu.VNNI, cpu.AMX} {
 		register("intconv", level, func() { intLevel = level })
 	}
 }
@@ -30,28 +31,35 @@ func (s *IntConv) ScratchLen() int {
 	return most
 }
 
-// packOwn packs w in a form of AVX2, if that is the level.
+// packOwn packs w in a form of AVX2 or AMX, if that is the level.
 func (s *IntConv) packOwn(p *IntWeights, w []uint8) bool {
+	_, run := s.runs()
 	switch {
 	case s.Depthwise() && gridLevel == cpu.AVX2:
 		s.packDepth(p, w)
 	case !s.Depthwise() && intLevel == cpu.AVX2:
 		s.packLowered(p, w)
+	case !s.Depthwise() && intLevel == cpu.AMX && run >= tileLeast:
+		s.packTiles(p, w)
 	default:
 		return false
 	}
 	return true
 }
 
-// rowsOwn is Rows for the forms of AVX2.
+// rowsOwn is Rows for the forms of AVX2 and AMX.
 func (s *IntConv) rowsOwn(acc []int32, x []uint8, xl Layout, p *IntWeights, scratch []uint8, n, oh0, oh1 int) {
 	first := xl.At(n, oh0*s.StrideH-s.PadTop, -s.PadLeft, 0)
 	last := xl.At(n, (oh1-1)*s.StrideH+(s.KH-1)*s.DilH-s.PadTop, (s.OW-1)*s.StrideW+(s.KW-1)*s.DilW-s.PadLeft, s.C-1)
-	if first < 0 || last+Slack/2 > len(x) {
+	if first < 0 || last+Slack > len(x) {
 		panic("kernels: integer conv: the input ends too early; is its border or its slack missing?")
 	}
-	if p.form == depthForm {
+	switch p.form {
+	case depthForm:
 		s.rowsDepth(acc, x, xl, p, n, oh0, oh1)
+		return
+	case tileForm:
+		s.rowsTiles(acc, x, xl, p, n, oh0, oh1)
 		return
 	}
 	if p.form == winogradForm {

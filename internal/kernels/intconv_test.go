@@ -217,6 +217,25 @@ func TestIntConvSizes(t *testing.T) {
 	})
 }
 
+// Every number of pixels in a row, and of pixels in rows that follow one another without a gap.
+func TestIntConvPixels(t *testing.T) {
+	forEach(t, "intconv", func(t *testing.T) {
+		r := testRand()
+		for w := 1; w <= 67; w++ {
+			for _, shape := range []ConvShape{
+				{C: 16 + r.IntN(70), O: 1 + r.IntN(40), KH: 1 + r.IntN(2), KW: 2, PadLeft: 1, H: 4, W: w},
+				{C: 16 + r.IntN(70), O: 1 + r.IntN(40), KH: 1, KW: 1, H: 3, W: w},
+				{C: 48, O: 66, Groups: 2, KH: 2, KW: 1, DilH: 2, PadTop: 1, H: 3, W: w},
+			} {
+				if err := shape.Complete(); err != nil {
+					t.Fatal(err)
+				}
+				testIntConv(t, r, shape, operandCases[r.IntN(len(operandCases))], r.IntN(2)*5)
+			}
+		}
+	})
+}
+
 // Convolutions that need several bands of rows, and products too long for one call.
 func TestIntConvLarge(t *testing.T) {
 	forEach(t, "intconv", func(t *testing.T) {
@@ -410,18 +429,20 @@ func TestIntConvRejectsShortOperands(t *testing.T) {
 }
 
 func TestIntConvAllocatesNothing(t *testing.T) {
-	s := IntConv{ConvShape: ConvShape{C: 3, O: 20, KH: 3, KW: 3, H: 6, W: 6}}
-	if err := s.Complete(); err != nil {
-		t.Fatal(err)
-	}
-	x, acc := make([]uint8, 6*6*3+Slack), make([]int32, s.OH*s.OW*s.O)
-	var p IntWeights
-	w, scratch := make([]uint8, s.WeightSize()), make([]uint8, s.ScratchLen())
-	if n := testing.AllocsPerRun(5, func() {
-		s.Pack(&p, w)
-		s.Start(&p, nil, 0)
-		s.Rows(acc, x, Dense(1, 6, 6, 3), &p, scratch, 0, 0, s.OH)
-	}); n != 0 {
-		t.Errorf("%v allocations, want 0", n)
+	for _, c := range []int{3, 16} {
+		s := IntConv{ConvShape: ConvShape{C: c, O: 20, KH: 3, KW: 3, H: 6, W: 6}}
+		if err := s.Complete(); err != nil {
+			t.Fatal(err)
+		}
+		x, acc := make([]uint8, 6*6*c+Slack), make([]int32, s.OH*s.OW*s.O)
+		var p IntWeights
+		w, scratch := make([]uint8, s.WeightSize()), make([]uint8, s.ScratchLen())
+		if n := testing.AllocsPerRun(5, func() {
+			s.Pack(&p, w)
+			s.Start(&p, nil, 0)
+			s.Rows(acc, x, Dense(1, 6, 6, c), &p, scratch, 0, 0, s.OH)
+		}); n != 0 {
+			t.Errorf("%d channels: %v allocations, want 0", c, n)
+		}
 	}
 }

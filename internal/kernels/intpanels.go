@@ -15,18 +15,15 @@ func (s *IntConv) runs() (n, k int) {
 	return s.KH * s.KW, s.C / s.Groups
 }
 
-// PackedSize returns the length of the packed weights.
-func (s *IntConv) PackedSize() int {
-	if s.Depthwise() {
-		return s.WeightSize()
-	}
-	n, k := s.runs()
-	return s.Groups * panelColumns(s.O/s.Groups) * n * ceil4(k)
+// panelSize is the length of panels whose segments have the given length.
+func (s *IntConv) panelSize(length int) int {
+	n, _ := s.runs()
+	return s.Groups * panelColumns(s.O/s.Groups) * n * length
 }
 
-// packPanels brings the codes w [O Cg KH KW] into panelForm or tapForm and
-// sets colsum[o] to the sum of the codes of output channel o.
-func (s *IntConv) packPanels(dst []int8, w []uint8, colsum []int32) {
+// packPanels brings the codes w [O Cg KH KW] into panels with segments of the given length,
+// or into tapForm, and sets colsum[o] to the sum of the codes of output channel o.
+func (s *IntConv) packPanels(dst []int8, w []uint8, colsum []int32, length int) {
 	cg, og := s.groups()
 	taps := s.KH * s.KW
 	for o := range s.O {
@@ -44,12 +41,12 @@ func (s *IntConv) packPanels(dst []int8, w []uint8, colsum []int32) {
 		}
 		return
 	}
-	n, k := s.runs()
+	n, _ := s.runs()
 	at := 0
 	for g := range s.Groups {
 		for j := 0; j < og; j += panelWidth {
 			width := panel(j, og)
-			size := n * ceil4(k) * width
+			size := n * length * width
 			p := dst[at : at+size]
 			at += size
 			clear(p)
@@ -66,7 +63,7 @@ func (s *IntConv) packPanels(dst []int8, w []uint8, colsum []int32) {
 					if s.rows() {
 						segment, i = t/s.KW, t%s.KW*cg
 					}
-					d := p[segment*ceil4(k)*width+4*o:]
+					d := p[segment*length*width+4*o:]
 					for c, at := 0, t; c < cg; c, at = c+1, at+taps {
 						d[(i+c)&^3*width+(i+c)&3] = int8(row[at])
 					}
@@ -94,16 +91,21 @@ func (s *IntConv) rowsPanels(acc []int32, x []uint8, xl Layout, p *IntWeights, n
 			at += len(g.W)
 			for oh := oh0; oh < oh1; oh++ {
 				first := xl.Row(n, oh*s.StrideH-s.PadTop) - s.PadLeft*xl.SW + group*cg
-				for t := range g.AOff {
-					if s.rows() {
-						g.AOff[t] = first + t*s.DilH*xl.SH
-					} else {
-						g.AOff[t] = first + t/s.KW*s.DilH*xl.SH + t%s.KW*s.DilW*xl.SW
-					}
-				}
+				s.place(g.AOff, xl, first)
 				g.Acc = acc[(oh-oh0)*s.OW*s.O+o:]
 				g.Run()
 			}
+		}
+	}
+}
+
+// place sets off to the places of the segments of a window that begins at first.
+func (s *IntConv) place(off []int, xl Layout, first int) {
+	for t := range off {
+		if s.rows() {
+			off[t] = first + t*s.DilH*xl.SH
+		} else {
+			off[t] = first + t/s.KW*s.DilH*xl.SH + t%s.KW*s.DilW*xl.SW
 		}
 	}
 }
@@ -130,7 +132,6 @@ func (s *IntConv) rowsDepthwise(acc []int32, x []uint8, xl Layout, p *IntWeights
 // rowsStrided serves an input whose pixels are not adjacent, a range of the
 // channels of a wider tensor, with weights that are packed in kernel rows.
 func (s *IntConv) rowsStrided(acc []int32, x []uint8, xl Layout, p *IntWeights, n, oh0, oh1 int) {
-	flip := s.flip()
 	runs, run := s.runs()
 	for oh := oh0; oh < oh1; oh++ {
 		for ow := range s.OW {
@@ -142,14 +143,18 @@ func (s *IntConv) rowsStrided(acc []int32, x []uint8, xl Layout, p *IntWeights, 
 				part := d[j:min(j+width, s.O)]
 				for i := range s.KH * run {
 					kh, kw, c := i/run, i%run/s.C, i%s.C
-					a := int32(x[xl.At(n, oh*s.StrideH+kh*s.DilH-s.PadTop, ow*s.StrideW+kw-s.PadLeft, c)] ^ flip)
+					code := x[xl.At(n, oh*s.StrideH+kh*s.DilH-s.PadTop, ow*s.StrideW+kw-s.PadLeft, c)]
+					a := int32(code)
+					if s.Signed {
+						a = int32(int8(code)) + p.offset
+					}
 					k := i % run
-					w := p.data[at+(kh*ceil4(run)+k&^3)*width+k&3:]
+					w := p.data[at+(kh*p.length+k&^3)*width+k&3:]
 					for o := range part {
 						part[o] += a * int32(w[o*4])
 					}
 				}
-				at += runs * ceil4(run) * width
+				at += runs * p.length * width
 			}
 		}
 	}

@@ -5,14 +5,19 @@ import "github.com/bitgrad/bitgrad/internal/cpu"
 // PeakLanes is the number of accumulators of a peak loop.
 const PeakLanes = 192
 
+// PeakTileLanes is the number of accumulators of PeakTile, four tiles of 16×16.
+const PeakTileLanes = 4 * 256
+
 var (
-	peakFMA = peakFMAPortable
-	peakDot = peakDotPortable
+	peakFMA  = peakFMAPortable
+	peakDot  = peakDotPortable
+	peakTile = peakTilePortable
 )
 
 func init() {
 	register("peak fma", cpu.Portable, func() { peakFMA = peakFMAPortable })
 	register("peak dot", cpu.Portable, func() { peakDot = peakDotPortable })
+	register("peak tile", cpu.Portable, func() { peakTile = peakTilePortable })
 }
 
 // PeakFMA sets every acc[i] to acc[i]·a + b, rounds times, in registers: how fast the
@@ -62,5 +67,25 @@ func peakDotPortable(acc *[PeakLanes]int32, x *[64]uint8, w *[64]int8, rounds in
 			sum += x0*(w0+int32(r>>62)) + x1*w1 + x2*w2 + x3*w3
 		}
 		acc[i] = sum
+	}
+}
+
+// PeakTile adds x·w to each of the four matrices [16 16] in acc, rounds times, in registers: how
+// fast a machine with tile registers multiplies bytes at best. x is [16 64], and w holds four rows
+// of [64 16] at a time, [16][16][4]. It counts 128·PeakTileLanes·rounds operations.
+func PeakTile(acc *[PeakTileLanes]int32, x *[1024]uint8, w *[1024]int8, rounds int) {
+	if rounds > 0 {
+		peakTile(acc, x, w, rounds)
+	}
+}
+
+func peakTilePortable(acc *[PeakTileLanes]int32, x *[1024]uint8, w *[1024]int8, rounds int) {
+	for range rounds {
+		for i := range acc {
+			row, column := x[i/16%16*64:][:64], w[i%16*4:]
+			for k, v := range row {
+				acc[i] += int32(v) * int32(column[k/4*64+k%4])
+			}
+		}
 	}
 }

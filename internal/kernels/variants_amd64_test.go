@@ -15,7 +15,7 @@ func TestVariantsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, found := strings.Cut(string(text), "//\tkernel            variants              computes\n")
+	_, table, found := strings.Cut(string(text), "//\tkernel            variants                computes\n")
 	if !found {
 		t.Fatal("doc.go has no table of variants")
 	}

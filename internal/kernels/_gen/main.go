@@ -52,6 +52,7 @@ var kernels = map[string]func(*build.Context){
 	"fixedpoint":       fixedPoint,
 	"addbits":          addBits,
 	"addbits_avx2":     addBits8,
+	"amx":              amx,
 	"peak":             peak,
 }
 
@@ -82,7 +83,10 @@ func generate(f func(*build.Context)) ([]byte, error) {
 	config := printer.Config{Argv: []string{"go", "generate", "./internal/kernels"}, Pkg: "kernels"}
 	text, err := printer.NewGoAsm(config).Print(file)
 	// The types of the package are unknown here; the stubs in Go have them.
-	return bytes.ReplaceAll(text, []byte("(t *byte)"), []byte("(t *tile)")), err
+	for argument, name := range map[string]string{"t": "tile", "p": "tileProduct", "config": "tileConfig"} {
+		text = bytes.ReplaceAll(text, []byte("("+argument+" *byte"), []byte("("+argument+" *"+name))
+	}
+	return text, err
 }
 
 // tileFields are the fields of kernels.tile in order, eight bytes each.
