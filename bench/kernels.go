@@ -103,7 +103,7 @@ func sums(net, which string, lines []measure.KernelLine, limits measure.Limits, 
 		}
 		peak := limits.FMA.All
 		if kernel == measure.ByteKernel {
-			peak = limits.Dot.All
+			peak = limits.Bytes()
 		}
 		s.OfPeak = 2 * float64(s.MACs) / s.Seconds / peak
 		found = append(found, s)

@@ -73,7 +73,7 @@ func Kernels(ctx context.Context, net string, o KernelOptions) ([]KernelLine, er
 			line.bound(o.Limits)
 			peak := o.Limits.FMA.All
 			if line.Integers {
-				peak = o.Limits.Dot.All
+				peak = o.Limits.Bytes()
 			}
 			lines = append(lines, KernelLine{Net: net, Node: s.node, Count: s.count, Shape: s.String(), Channels: s.conv.C, Kernel: k.name,
 				Seconds: line.Seconds, MACs: line.MACs, Bytes: line.Bytes, Limit: line.Limit, Share: line.Share,

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/bitgrad/bitgrad/autograd"
+	"github.com/bitgrad/bitgrad/internal/cpu"
 	"github.com/bitgrad/bitgrad/internal/kernels"
 	"github.com/bitgrad/bitgrad/internal/parallel"
 )
@@ -17,6 +18,8 @@ type Limits struct {
 	// that of bytes into int32; a multiply-accumulate counts as two operations.
 	FMA Rate `json:"fma"`
 	Dot Rate `json:"dot"`
+	// Tile is that of bytes on the tile registers of AMX; 0 where the level has none.
+	Tile Rate `json:"tile,omitzero"`
 	// Memory is the rate of the sum of two arrays into a third, by the bytes of all
 	// three on all threads, in ascending order. Each array counts once.
 	Memory []Bandwidth `json:"memory"`
@@ -68,6 +71,17 @@ func Measure(threads int) Limits {
 			return 8 * kernels.PeakLanes * 64 * float64(rounds)
 		}
 	})
+	if cpu.Level() >= cpu.AMX {
+		l.Tile = both(pool, func(int) func(rounds int) float64 {
+			var acc [kernels.PeakTileLanes]int32
+			var x [1024]uint8
+			var w [1024]int8
+			return func(rounds int) float64 {
+				kernels.PeakTile(&acc, &x, &w, 8*rounds)
+				return 128 * kernels.PeakTileLanes * 8 * float64(rounds)
+			}
+		})
+	}
 	for _, bytes := range workingSets {
 		buffers := make([][]float32, 3*l.Threads)
 		for i := range buffers {
@@ -93,6 +107,10 @@ func Measure(threads int) Limits {
 	}
 	return l
 }
+
+// Bytes returns the higher of the rates of products of bytes on all threads, which their
+// kernels are held to.
+func (l Limits) Bytes() float64 { return max(l.Dot.All, l.Tile.All) }
 
 // both measures loops on one thread and on all at once. start makes the loop of a
 // worker, which does so many rounds and returns how much that is.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bitgrad/bitgrad/autograd"
 	"github.com/bitgrad/bitgrad/fakequant"
+	"github.com/bitgrad/bitgrad/internal/cpu"
 	"github.com/bitgrad/bitgrad/internal/host"
 	"github.com/bitgrad/bitgrad/layers"
 )
@@ -293,13 +294,33 @@ func TestBound(t *testing.T) {
 	}
 }
 
+// Products of bytes are held to the tiles where there are any.
+func TestBoundOfTiles(t *testing.T) {
+	l, tiles := Line{Seconds: 1, MACs: 1e9, Bytes: 100, Integers: true}, someLimits
+	tiles.Tile = Rate{8e9, 16e9}
+	l.bound(tiles)
+	var text strings.Builder
+	if err := tiles.WriteText(&text); err != nil {
+		t.Fatal(err)
+	}
+	if l.Limit != "dot" || l.Share != 0.125 || !strings.Contains(text.String(), "on tiles") {
+		t.Errorf("%s %v of\n%s", l.Limit, l.Share, text.String())
+	}
+}
+
 func TestLimits(t *testing.T) {
 	l := Measure(2)
 	if l.Threads != 2 || len(l.Memory) != len(workingSets) {
 		t.Fatalf("%+v", l)
 	}
-	for i, r := range []Rate{l.FMA, l.Dot, l.Memory[0].Rate, l.Memory[4].Rate} {
-		if r.One < 1e7 || r.All < 1e7 || r.One > 1e13 || r.All > 1e13 {
+	rates := []Rate{l.FMA, l.Dot, l.Memory[0].Rate, l.Memory[4].Rate}
+	if cpu.Level() >= cpu.AMX {
+		rates = append(rates, l.Tile)
+	} else if l.Tile != (Rate{}) {
+		t.Errorf("tiles that are not there: %+v", l.Tile)
+	}
+	for i, r := range rates {
+		if r.One < 1e7 || r.All < 1e7 || r.One > 1e14 || r.All > 1e14 {
 			t.Errorf("limit %d: %+v", i, r)
 		}
 	}

@@ -103,7 +103,7 @@ func (j *Job) Profile(ctx context.Context, l Limit, limits Limits) (*Profile, er
 func (l *Line) bound(m Limits) {
 	peak, name := m.FMA.All, byFMA
 	if l.Integers {
-		peak, name = m.Dot.All, byDot
+		peak, name = m.Bytes(), byDot
 	}
 	inUse := l.Bytes
 	if l.inUse > 0 {

@@ -169,6 +169,9 @@ func (l *Limits) write(w io.Writer) {
 	t.row("", "1 thread", fmt.Sprintf("%d threads", l.Threads))
 	t.row("fma: float32 multiply and add", fmt.Sprintf("%.1f GFLOP/s", 1e-9*l.FMA.One), fmt.Sprintf("%.1f GFLOP/s", 1e-9*l.FMA.All))
 	t.row("dot: products of bytes into int32", fmt.Sprintf("%.1f GOP/s", 1e-9*l.Dot.One), fmt.Sprintf("%.1f GOP/s", 1e-9*l.Dot.All))
+	if l.Tile.All > 0 {
+		t.row("dot: the same on tiles", fmt.Sprintf("%.1f GOP/s", 1e-9*l.Tile.One), fmt.Sprintf("%.1f GOP/s", 1e-9*l.Tile.All))
+	}
 	for _, b := range l.Memory {
 		t.row(fmt.Sprintf("memory: sum of arrays, %.1f MiB in use", float64(b.Bytes)/(1<<20)), fmt.Sprintf("%.1f GB/s", 1e-9*b.One), fmt.Sprintf("%.1f GB/s", 1e-9*b.All))
 	}
