@@ -126,13 +126,8 @@ func (s *rectifier) apply(_, r0, r1 int) {
 		x, y := s.x.f32Row(r), s.y.f32Row(r)
 		if s.slope == 0 {
 			kernels.ReLU(y, x, s.limit)
-			continue
-		}
-		for i, v := range x {
-			if v <= 0 {
-				v *= s.slope
-			}
-			y[i] = v
+		} else {
+			kernels.LeakyReLU(y, x, s.slope)
 		}
 	}
 }
@@ -149,17 +144,8 @@ func (s *rectifier) derive(_, r0, r1 int) {
 		y, dx, dy := s.y.f32Row(r), s.dx.f32Row(r), s.dy.f32Row(r)
 		if s.slope == 0 {
 			kernels.ReLUBackward(dx, dy, y, s.limit, s.dx.Add)
-			continue
-		}
-		for i, v := range y {
-			d := dy[i]
-			if !(v > 0) {
-				d = float32(d * s.slope)
-			}
-			if s.dx.Add {
-				d += dx[i]
-			}
-			dx[i] = d
+		} else {
+			kernels.LeakyReLUBackward(dx, dy, y, s.slope, s.dx.Add)
 		}
 	}
 }

@@ -16,6 +16,8 @@ var (
 	addReLU      = addReLUPortable
 	scaleReLU    = scaleReLUPortable
 	scaleAddReLU = scaleAddReLUPortable
+	leakyReLU    = leakyReLUPortable
+	leakyBack    = leakyBackPortable
 )
 
 func init() {
@@ -23,6 +25,7 @@ func init() {
 		relu, reluBackward, add, axpy = reluPortable, reluBackwardPortable, addPortable, axpyPortable
 		scaleBias, mix = scaleBiasPortable, mixPortable
 		addReLU, scaleReLU, scaleAddReLU = addReLUPortable, scaleReLUPortable, scaleAddReLUPortable
+		leakyReLU, leakyBack = leakyReLUPortable, leakyBackPortable
 	})
 }
 
@@ -58,6 +61,43 @@ func reluBackwardPortable(dx, dy, y []float32, limit float32, add bool) {
 			v += dx[i]
 		}
 		dx[i] = v
+	}
+}
+
+// LeakyReLU sets dst[i] = x[i], or slope·x[i] where x[i] ≤ 0. dst may be x.
+func LeakyReLU(dst, x []float32, slope float32) {
+	if x = x[:len(dst)]; len(x) > 0 {
+		leakyReLU(dst, x, slope)
+	}
+}
+
+func leakyReLUPortable(dst, x []float32, slope float32) {
+	for i, v := range x {
+		if v <= 0 {
+			v *= slope
+		}
+		dst[i] = v
+	}
+}
+
+// LeakyReLUBackward sets dx[i] to dy[i] where y[i] > 0 and to slope·dy[i] elsewhere, or with add
+// adds that. y is the output of LeakyReLU. dx may be dy.
+func LeakyReLUBackward(dx, dy, y []float32, slope float32, add bool) {
+	if dy, y = dy[:len(dx)], y[:len(dx)]; len(dx) > 0 {
+		leakyBack(dx, dy, y, slope, add)
+	}
+}
+
+func leakyBackPortable(dx, dy, y []float32, slope float32, add bool) {
+	for i, v := range y {
+		d := dy[i]
+		if !(v > 0) {
+			d = float32(d * slope)
+		}
+		if add {
+			d += dx[i]
+		}
+		dx[i] = d
 	}
 }
 

@@ -26,6 +26,15 @@ func divideAVX512(dst, x *float32, n int, divisor float32)
 func scaleBiasAVX512(dst, x, scale, bias *float32, pixels, channels int)
 
 //go:noescape
+func leakyReLUAVX512(dst, x *float32, n int, slope float32)
+
+//go:noescape
+func leakyBackAVX512(dx, dy, y *float32, n int, slope float32)
+
+//go:noescape
+func leakyBackAddAVX512(dx, dy, y *float32, n int, slope float32)
+
+//go:noescape
 func addReLUAVX512(dst, a, b *float32, n int, limit float32)
 
 //go:noescape
@@ -59,6 +68,14 @@ func init() {
 		axpy = func(dst []float32, alpha float32, x []float32) { axpyAVX512(&dst[0], &x[0], len(dst), alpha) }
 		scaleBias = func(dst, x, scale, bias []float32) {
 			scaleBiasAVX512(&dst[0], &x[0], &scale[0], &bias[0], len(x)/len(scale), len(scale))
+		}
+		leakyReLU = func(dst, x []float32, slope float32) { leakyReLUAVX512(&dst[0], &x[0], len(x), slope) }
+		leakyBack = func(dx, dy, y []float32, slope float32, add bool) {
+			if add {
+				leakyBackAddAVX512(&dx[0], &dy[0], &y[0], len(dx), slope)
+			} else {
+				leakyBackAVX512(&dx[0], &dy[0], &y[0], len(dx), slope)
+			}
 		}
 		addReLU = func(dst, a, b []float32, limit float32) {
 			addReLUAVX512(&dst[0], &a[0], &b[0], len(dst), limit)

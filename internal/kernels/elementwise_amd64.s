@@ -382,6 +382,142 @@ next_4:
 	VZEROUPPER
 	RET
 
+// func leakyReLUAVX512(dst *float32, x *float32, n int, slope float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·leakyReLUAVX512(SB), NOSPLIT, $0-28
+	// dst = x, or slope·x where x ≤ 0
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VBROADCASTSS slope+24(FP), Z1
+	VPXORD       Z2, Z2, Z2
+	MOVQ         n+16(FP), DX
+	MOVL         $0x0000ffff, SI
+	KMOVW        SI, K1
+	MOVQ         DX, BX
+	ANDQ         $0x0f, BX
+	BZHIL        BX, SI, SI
+	KMOVW        SI, K2
+
+vector_2:
+	CMPQ      DX, $0x10
+	JLT       rest_3
+	VMOVUPS.Z (CX), K1, Z0
+	VCMPPS    $0x02, Z2, Z0, K1, K3
+	VMULPS    Z1, Z0, K3, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	SUBQ      $0x10, DX
+	JMP       vector_2
+
+rest_3:
+	TESTQ     BX, BX
+	JEQ       next_4
+	VMOVUPS.Z (CX), K2, Z0
+	VCMPPS    $0x02, Z2, Z0, K2, K3
+	VMULPS    Z1, Z0, K3, Z0
+	VMOVUPS   Z0, K2, (AX)
+
+next_4:
+	VZEROUPPER
+	RET
+
+// func leakyBackAVX512(dx *float32, dy *float32, y *float32, n int, slope float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·leakyBackAVX512(SB), NOSPLIT, $0-36
+	// dx = dy where y > 0, else slope·dy
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         y+16(FP), DX
+	VBROADCASTSS slope+32(FP), Z1
+	VPXORD       Z2, Z2, Z2
+	MOVQ         n+24(FP), BX
+	MOVL         $0x0000ffff, DI
+	KMOVW        DI, K1
+	MOVQ         BX, SI
+	ANDQ         $0x0f, SI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K2
+
+vector_2:
+	CMPQ      BX, $0x10
+	JLT       rest_3
+	VMOVUPS.Z (DX), K1, Z4
+	VCMPPS    $0x0e, Z2, Z4, K1, K3
+	VMOVUPS.Z (CX), K1, Z3
+	VMULPS    Z1, Z3, Z0
+	VMOVAPS   Z3, K3, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, DX
+	SUBQ      $0x10, BX
+	JMP       vector_2
+
+rest_3:
+	TESTQ     SI, SI
+	JEQ       next_4
+	VMOVUPS.Z (DX), K2, Z4
+	VCMPPS    $0x0e, Z2, Z4, K2, K3
+	VMOVUPS.Z (CX), K2, Z3
+	VMULPS    Z1, Z3, Z0
+	VMOVAPS   Z3, K3, Z0
+	VMOVUPS   Z0, K2, (AX)
+
+next_4:
+	VZEROUPPER
+	RET
+
+// func leakyBackAddAVX512(dx *float32, dy *float32, y *float32, n int, slope float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·leakyBackAddAVX512(SB), NOSPLIT, $0-36
+	// dx += dy where y > 0, else slope·dy
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         y+16(FP), DX
+	VBROADCASTSS slope+32(FP), Z1
+	VPXORD       Z2, Z2, Z2
+	MOVQ         n+24(FP), BX
+	MOVL         $0x0000ffff, DI
+	KMOVW        DI, K1
+	MOVQ         BX, SI
+	ANDQ         $0x0f, SI
+	BZHIL        SI, DI, DI
+	KMOVW        DI, K2
+
+vector_2:
+	CMPQ      BX, $0x10
+	JLT       rest_3
+	VMOVUPS.Z (DX), K1, Z4
+	VCMPPS    $0x0e, Z2, Z4, K1, K3
+	VMOVUPS.Z (CX), K1, Z3
+	VMULPS    Z1, Z3, Z0
+	VMOVAPS   Z3, K3, Z0
+	VMOVUPS.Z (AX), K1, Z3
+	VADDPS    Z3, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	ADDQ      $0x40, DX
+	SUBQ      $0x10, BX
+	JMP       vector_2
+
+rest_3:
+	TESTQ     SI, SI
+	JEQ       next_4
+	VMOVUPS.Z (DX), K2, Z4
+	VCMPPS    $0x0e, Z2, Z4, K2, K3
+	VMOVUPS.Z (CX), K2, Z3
+	VMULPS    Z1, Z3, Z0
+	VMOVAPS   Z3, K3, Z0
+	VMOVUPS.Z (AX), K2, Z3
+	VADDPS    Z3, Z0, Z0
+	VMOVUPS   Z0, K2, (AX)
+
+next_4:
+	VZEROUPPER
+	RET
+
 // func addReLUAVX512(dst *float32, a *float32, b *float32, n int, limit float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·addReLUAVX512(SB), NOSPLIT, $0-36

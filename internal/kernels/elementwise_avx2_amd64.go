@@ -26,6 +26,15 @@ func scaleBiasAVX2(dst, x, scale, bias *float32, pixels, channels int)
 func mixAVX2(dst, x, y, a, b, k *float32, pixels, channels int)
 
 //go:noescape
+func leakyReLUAVX2(dst, x *float32, n int, slope float32)
+
+//go:noescape
+func leakyBackAVX2(dx, dy, y *float32, n int, slope float32)
+
+//go:noescape
+func leakyBackAddAVX2(dx, dy, y *float32, n int, slope float32)
+
+//go:noescape
 func addReLUAVX2(dst, a, b *float32, n int, limit float32)
 
 //go:noescape
@@ -72,6 +81,23 @@ func init() {
 				axpyPortable(dst, alpha, x)
 			} else {
 				axpyAVX2(&dst[0], &x[0], len(dst), alpha)
+			}
+		}
+		leakyReLU = func(dst, x []float32, slope float32) {
+			if len(x) < strip {
+				leakyReLUPortable(dst, x, slope)
+			} else {
+				leakyReLUAVX2(&dst[0], &x[0], len(x), slope)
+			}
+		}
+		leakyBack = func(dx, dy, y []float32, slope float32, add bool) {
+			switch {
+			case len(dx) < strip:
+				leakyBackPortable(dx, dy, y, slope, add)
+			case add:
+				leakyBackAddAVX2(&dx[0], &dy[0], &y[0], len(dx), slope)
+			default:
+				leakyBackAVX2(&dx[0], &dy[0], &y[0], len(dx), slope)
 			}
 		}
 		addReLU = func(dst, a, b []float32, limit float32) {

@@ -343,6 +343,152 @@ next_4:
 	VZEROUPPER
 	RET
 
+// func leakyReLUAVX2(dst *float32, x *float32, n int, slope float32)
+// Requires: AVX
+TEXT ·leakyReLUAVX2(SB), NOSPLIT, $0-28
+	// dst = x, or slope·x where x ≤ 0
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VBROADCASTSS slope+24(FP), Y1
+	VXORPS       Y2, Y2, Y2
+	MOVQ         n+16(FP), DX
+	MOVQ         DX, BX
+	ANDQ         $-8, BX
+	LEAQ         -8(DX), SI
+	MOVQ         DX, DI
+	NEGQ         DI
+	ANDQ         $0x07, DI
+	TESTQ        DI, DI
+	JEQ          main_2
+	MOVQ         SI, DX
+	VMOVUPS      (CX)(DX*4), Y0
+	VMULPS       Y1, Y0, Y3
+	VCMPPS       $0x02, Y2, Y0, Y4
+	VBLENDVPS    Y4, Y3, Y0, Y0
+	VMOVAPS      Y0, Y14
+
+main_2:
+	XORQ DX, DX
+
+strip_3:
+	VMOVUPS   (CX)(DX*4), Y0
+	VMULPS    Y1, Y0, Y3
+	VCMPPS    $0x02, Y2, Y0, Y4
+	VBLENDVPS Y4, Y3, Y0, Y0
+	VMOVUPS   Y0, (AX)(DX*4)
+	ADDQ      $0x08, DX
+	CMPQ      DX, BX
+	JLT       strip_3
+	TESTQ     DI, DI
+	JEQ       next_4
+	MOVQ      SI, DX
+	VMOVAPS   Y14, Y0
+	VMOVUPS   Y0, (AX)(DX*4)
+
+next_4:
+	VZEROUPPER
+	RET
+
+// func leakyBackAVX2(dx *float32, dy *float32, y *float32, n int, slope float32)
+// Requires: AVX
+TEXT ·leakyBackAVX2(SB), NOSPLIT, $0-36
+	// dx = dy where y > 0, else slope·dy
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         y+16(FP), DX
+	VBROADCASTSS slope+32(FP), Y1
+	VXORPS       Y2, Y2, Y2
+	MOVQ         n+24(FP), BX
+	MOVQ         BX, SI
+	ANDQ         $-8, SI
+	LEAQ         -8(BX), DI
+	MOVQ         BX, R8
+	NEGQ         R8
+	ANDQ         $0x07, R8
+	TESTQ        R8, R8
+	JEQ          main_2
+	MOVQ         DI, BX
+	VMOVUPS      (DX)(BX*4), Y4
+	VCMPPS       $0x0e, Y2, Y4, Y4
+	VMOVUPS      (CX)(BX*4), Y3
+	VMULPS       Y1, Y3, Y0
+	VBLENDVPS    Y4, Y3, Y0, Y0
+	VMOVAPS      Y0, Y14
+
+main_2:
+	XORQ BX, BX
+
+strip_3:
+	VMOVUPS   (DX)(BX*4), Y4
+	VCMPPS    $0x0e, Y2, Y4, Y4
+	VMOVUPS   (CX)(BX*4), Y3
+	VMULPS    Y1, Y3, Y0
+	VBLENDVPS Y4, Y3, Y0, Y0
+	VMOVUPS   Y0, (AX)(BX*4)
+	ADDQ      $0x08, BX
+	CMPQ      BX, SI
+	JLT       strip_3
+	TESTQ     R8, R8
+	JEQ       next_4
+	MOVQ      DI, BX
+	VMOVAPS   Y14, Y0
+	VMOVUPS   Y0, (AX)(BX*4)
+
+next_4:
+	VZEROUPPER
+	RET
+
+// func leakyBackAddAVX2(dx *float32, dy *float32, y *float32, n int, slope float32)
+// Requires: AVX
+TEXT ·leakyBackAddAVX2(SB), NOSPLIT, $0-36
+	// dx += dy where y > 0, else slope·dy
+	MOVQ         dx+0(FP), AX
+	MOVQ         dy+8(FP), CX
+	MOVQ         y+16(FP), DX
+	VBROADCASTSS slope+32(FP), Y1
+	VXORPS       Y2, Y2, Y2
+	MOVQ         n+24(FP), BX
+	MOVQ         BX, SI
+	ANDQ         $-8, SI
+	LEAQ         -8(BX), DI
+	MOVQ         BX, R8
+	NEGQ         R8
+	ANDQ         $0x07, R8
+	TESTQ        R8, R8
+	JEQ          main_2
+	MOVQ         DI, BX
+	VMOVUPS      (DX)(BX*4), Y4
+	VCMPPS       $0x0e, Y2, Y4, Y4
+	VMOVUPS      (CX)(BX*4), Y3
+	VMULPS       Y1, Y3, Y0
+	VBLENDVPS    Y4, Y3, Y0, Y0
+	VADDPS       (AX)(BX*4), Y0, Y0
+	VMOVAPS      Y0, Y14
+
+main_2:
+	XORQ BX, BX
+
+strip_3:
+	VMOVUPS   (DX)(BX*4), Y4
+	VCMPPS    $0x0e, Y2, Y4, Y4
+	VMOVUPS   (CX)(BX*4), Y3
+	VMULPS    Y1, Y3, Y0
+	VBLENDVPS Y4, Y3, Y0, Y0
+	VADDPS    (AX)(BX*4), Y0, Y0
+	VMOVUPS   Y0, (AX)(BX*4)
+	ADDQ      $0x08, BX
+	CMPQ      BX, SI
+	JLT       strip_3
+	TESTQ     R8, R8
+	JEQ       next_4
+	MOVQ      DI, BX
+	VMOVAPS   Y14, Y0
+	VMOVUPS   Y0, (AX)(BX*4)
+
+next_4:
+	VZEROUPPER
+	RET
+
 // func addReLUAVX2(dst *float32, a *float32, b *float32, n int, limit float32)
 // Requires: AVX
 TEXT ·addReLUAVX2(SB), NOSPLIT, $0-36

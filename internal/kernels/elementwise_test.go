@@ -50,6 +50,20 @@ func TestElementwise(t *testing.T) {
 			copy(d, z)
 			ReLUBackward(d, y, out, 0.75, true)
 			check("relu backward, added", func(i int) float32 { return z[i] + slope(i) })
+			LeakyReLU(d, x, 0.25)
+			check("leaky relu", func(i int) float32 { return max(x[i], x[i]*0.25) })
+			copy(out, d)
+			leak := func(i int) float32 {
+				if x[i] > 0 {
+					return y[i]
+				}
+				return y[i] * 0.25
+			}
+			LeakyReLUBackward(d, y, out, 0.25, false)
+			check("leaky relu backward", leak)
+			copy(d, z)
+			LeakyReLUBackward(d, y, out, 0.25, true)
+			check("leaky relu backward, added", func(i int) float32 { return z[i] + leak(i) })
 			Add(d, y, z)
 			check("add", func(i int) float32 { return y[i] + z[i] })
 			copy(d, z)

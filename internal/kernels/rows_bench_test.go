@@ -95,6 +95,8 @@ func rowBenches(t testing.TB, channels int) []rowBench {
 		{"add", "elementwise", n, func() { Add(y, x, z) }},
 		{"axpy", "elementwise", n, func() { Axpy(y, 1e-9, x) }},
 		{"scale bias", "elementwise", n, func() { ScaleBias(y, x, mult, mult) }},
+		{"leaky relu", "elementwise", n, func() { LeakyReLU(y, x, 0.1) }},
+		{"leaky relu backward", "elementwise", n, func() { LeakyReLUBackward(y, z, x, 0.1, true) }},
 		{"mix", "elementwise", n, func() { Mix(y, x, z, mult, mult, mult) }},
 		{"add relu", "elementwise", n, func() { AddReLU(y, x, z, 6) }},
 		{"scale bias relu", "elementwise", n, func() { ScaleBiasReLU(y, x, mult, mult, 6) }},

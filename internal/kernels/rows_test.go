@@ -177,6 +177,17 @@ var rowCases = []rowCase{
 		ScaleBias(x, x, scale, bias)
 		return []any{all, x}
 	}},
+	{"leaky relu", "elementwise", func(r *rand.Rand, pixels, channels int) []any {
+		x, dy := oddFloats(r, pixels*channels), oddFloats(r, pixels*channels)
+		y, allY := guardedRow[float32](len(x), -7)
+		LeakyReLU(y, x, 0.1)
+		dx, allDx := guardedRow[float32](len(x), -7)
+		LeakyReLUBackward(dx, dy, y, 0.1, false)
+		added, allAdded := copyOf(normals(r, len(x)), -7)
+		LeakyReLUBackward(added, dy, y, 0.1, true)
+		LeakyReLU(x, x, 0.1)
+		return []any{allY, allDx, allAdded, x}
+	}},
 	{"stages", "elementwise", func(r *rand.Rand, pixels, channels int) []any {
 		x, other, scale, bias := oddFloats(r, pixels*channels), oddFloats(r, pixels*channels), normals(r, channels), normals(r, channels)
 		k := normals(r, channels)

@@ -116,6 +116,42 @@ func elementwise(c *build.Context) {
 	})
 	k.RET()
 
+	k = newRowKernel(c, "leakyReLUAVX512", "func(dst, x *float32, n int, slope float32)", "dst = x, or slope·x where x ≤ 0")
+	dst, x = k.walk("dst", 4), k.walk("x", 4)
+	k.broadcast("slope", zmm(1))
+	k.VPXORD(zmm(2), zmm(2), zmm(2))
+	k.rows(nil, k.load("n"), func(mask reg.Register, _ Op) {
+		k.VMOVUPS_Z(at(x), mask, zmm(0))
+		k.VCMPPS(Imm(lessEqual), zmm(2), zmm(0), mask, reg.K3)
+		k.VMULPS(zmm(1), zmm(0), reg.K3, zmm(0))
+		k.VMOVUPS(zmm(0), mask, at(dst))
+	})
+	k.RET()
+
+	for _, add := range []bool{false, true} {
+		name, doc := "leakyBackAVX512", "dx = dy where y > 0, else slope·dy"
+		if add {
+			name, doc = "leakyBackAddAVX512", "dx += dy where y > 0, else slope·dy"
+		}
+		k := newRowKernel(c, name, "func(dx, dy, y *float32, n int, slope float32)", doc)
+		dx, dy, y := k.walk("dx", 4), k.walk("dy", 4), k.walk("y", 4)
+		k.broadcast("slope", zmm(1))
+		k.VPXORD(zmm(2), zmm(2), zmm(2))
+		k.rows(nil, k.load("n"), func(mask reg.Register, _ Op) {
+			k.VMOVUPS_Z(at(y), mask, zmm(4))
+			k.VCMPPS(Imm(greater), zmm(2), zmm(4), mask, reg.K3)
+			k.VMOVUPS_Z(at(dy), mask, zmm(3))
+			k.VMULPS(zmm(1), zmm(3), zmm(0))
+			k.VMOVAPS(zmm(3), reg.K3, zmm(0))
+			if add {
+				k.VMOVUPS_Z(at(dx), mask, zmm(3))
+				k.VADDPS(zmm(3), zmm(0), zmm(0))
+			}
+			k.VMOVUPS(zmm(0), mask, at(dx))
+		})
+		k.RET()
+	}
+
 	k = newRowKernel(c, "addReLUAVX512", "func(dst, a, b *float32, n int, limit float32)", "dst = min(max(a + b, 0), limit)")
 	dst, a, b = k.walk("dst", 4), k.walk("a", 4), k.walk("b", 4)
 	k.reluConstants16()

@@ -81,6 +81,40 @@ func elementwise8(c *build.Context) {
 	}, func() { k.VMOVUPS(ymm(0), at(dst)) })
 	k.RET()
 
+	k = newRowKernel(c, "leakyReLUAVX2", "func(dst, x *float32, n int, slope float32)", "dst = x, or slope·x where x ≤ 0")
+	dst, x = k.walk("dst", 4), k.walk("x", 4)
+	k.VBROADCASTSS(k.param("slope"), ymm(1))
+	k.VXORPS(ymm(2), ymm(2), ymm(2))
+	k.strips(8, nil, k.load("n"), func(reg.Register) {
+		k.VMOVUPS(at(x), ymm(0))
+		k.VMULPS(ymm(1), ymm(0), ymm(3))
+		k.VCMPPS(Imm(lessEqual), ymm(2), ymm(0), ymm(4))
+		k.VBLENDVPS(ymm(4), ymm(3), ymm(0), ymm(0))
+	}, func() { k.VMOVUPS(ymm(0), at(dst)) })
+	k.RET()
+
+	for _, add := range []bool{false, true} {
+		name, doc := "leakyBackAVX2", "dx = dy where y > 0, else slope·dy"
+		if add {
+			name, doc = "leakyBackAddAVX2", "dx += dy where y > 0, else slope·dy"
+		}
+		k := newRowKernel(c, name, "func(dx, dy, y *float32, n int, slope float32)", doc)
+		dx, dy, y := k.walk("dx", 4), k.walk("dy", 4), k.walk("y", 4)
+		k.VBROADCASTSS(k.param("slope"), ymm(1))
+		k.VXORPS(ymm(2), ymm(2), ymm(2))
+		k.strips(8, nil, k.load("n"), func(reg.Register) {
+			k.VMOVUPS(at(y), ymm(4))
+			k.VCMPPS(Imm(greater), ymm(2), ymm(4), ymm(4))
+			k.VMOVUPS(at(dy), ymm(3))
+			k.VMULPS(ymm(1), ymm(3), ymm(0))
+			k.VBLENDVPS(ymm(4), ymm(3), ymm(0), ymm(0))
+			if add {
+				k.VADDPS(at(dx), ymm(0), ymm(0))
+			}
+		}, func() { k.VMOVUPS(ymm(0), at(dx)) })
+		k.RET()
+	}
+
 	k = newRowKernel(c, "addReLUAVX2", "func(dst, a, b *float32, n int, limit float32)", "dst = min(max(a + b, 0), limit)")
 	dst, a, b = k.walk("dst", 4), k.walk("a", 4), k.walk("b", 4)
 	k.reluConstants()
