@@ -29,7 +29,7 @@ type EngineOptions struct {
 	// single image, the caller included. 0 and 1 mean that a call stays on its goroutine.
 	Workers int
 	// Chunk is the number of images that pass through the network together. 0 means
-	// as many as fit the second-level cache, up to 16.
+	// as many as stay in the cache, about a megabyte, up to 16.
 	Chunk int
 	// Watch, where not nil, is called by each worker after each node of a group of
 	// images, and with node −1 before the first. It serves to find out where the time
@@ -143,7 +143,7 @@ func NewEngine(m *Model, o EngineOptions) (*Engine, error) {
 	bytes := e.plan()
 	e.chunk = o.Chunk
 	if e.chunk < 1 {
-		e.chunk = int(max(1, min(16, (1<<18)/bytes)))
+		e.chunk = int(max(1, min(16, (1<<20)/bytes)))
 	}
 	if o.Workers > 1 {
 		e.pool = parallel.New(o.Workers)

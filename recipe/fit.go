@@ -151,7 +151,7 @@ func (r *run) findRanges(ctx context.Context, g *autograd.Graph, images int) err
 
 // accuracy evaluates a graph on the test images.
 func (r *run) accuracy(ctx context.Context, g *autograd.Graph, what string) (float64, error) {
-	e, err := evaluateGraph(ctx, g, r.data.Test, r.cfg.Batch, r.pool.Workers())
+	e, err := evaluateGraph(ctx, g, r.data.Test, r.pool.Workers())
 	if err != nil {
 		return 0, err
 	}
@@ -160,8 +160,8 @@ func (r *run) accuracy(ctx context.Context, g *autograd.Graph, what string) (flo
 }
 
 // evaluateGraph classifies every image of ds with the evaluation program of a graph.
-func evaluateGraph(ctx context.Context, g *autograd.Graph, ds datasets.Dataset, batch, threads int) (*Evaluation, error) {
-	found, err := train.Evaluate(ctx, g, ds, train.EvaluateOptions{Batch: batch, Workers: threads})
+func evaluateGraph(ctx context.Context, g *autograd.Graph, ds datasets.Dataset, threads int) (*Evaluation, error) {
+	found, err := train.Evaluate(ctx, g, ds, train.EvaluateOptions{Workers: threads})
 	if err != nil {
 		return nil, err
 	}

@@ -159,7 +159,7 @@ func (s *Saved) Evaluate(ctx context.Context, o UseOptions) (*Evaluation, error)
 		e, err = evaluateModel(ctx, s.Model, ds, pool.Workers())
 	} else if err = s.Plan.fits(ds.Info()); err == nil {
 		name = s.Plan.Net
-		e, err = evaluateGraph(ctx, s.Graph, ds, 64, pool.Workers())
+		e, err = evaluateGraph(ctx, s.Graph, ds, pool.Workers())
 	}
 	if err != nil {
 		return nil, err

@@ -12,8 +12,8 @@ import (
 
 // EvaluateOptions say how [Evaluate] runs; the zero value will do.
 type EvaluateOptions struct {
-	// Batch is the number of images in one forward pass; 0 means 64. Every image
-	// counts once, whatever it is.
+	// Batch is the number of images in one forward pass; 0 means as many as keep what they
+	// compute in the cache. Every image counts once, whatever it is.
 	Batch int
 	// Workers is the number of goroutines that compute; 0 means GOMAXPROCS.
 	Workers int
@@ -60,9 +60,6 @@ func Evaluate(ctx context.Context, g *autograd.Graph, ds datasets.Dataset, opt E
 	if opt.Batch < 0 {
 		return nil, optionError("batch of %d: must not be negative", opt.Batch)
 	}
-	if opt.Batch == 0 {
-		opt.Batch = 64
-	}
 	pool := parallel.New(opt.Workers)
 	defer pool.Close()
 	e, err := newEvaluator(g, ds, opt.Batch, pool)
@@ -85,6 +82,7 @@ type evaluator struct {
 	loader *datasets.Loader
 }
 
+// newEvaluator compiles for as many images as stay in the cache if batch is 0.
 func newEvaluator(g *autograd.Graph, ds datasets.Dataset, batch int, pool *autograd.Pool) (*evaluator, error) {
 	if ds == nil {
 		return nil, optionError("the data set is nil")
@@ -94,12 +92,17 @@ func newEvaluator(g *autograd.Graph, ds datasets.Dataset, batch int, pool *autog
 	if e.input, err = checkNetwork(g, e.info); err != nil {
 		return nil, err
 	}
+	options := autograd.CompileOptions{Mode: autograd.Evaluate, Outputs: []string{logitsName}, Pool: pool}
+	if batch == 0 {
+		if batch, err = g.CacheBatch(options); err != nil {
+			return nil, fmt.Errorf("train: evaluate: %w", err)
+		}
+	}
 	if e.loader, err = datasets.NewLoader(ds, datasets.LoaderOptions{Batch: batch}); err != nil {
 		return nil, fmt.Errorf("train: evaluate: %w", err)
 	}
-	batch = min(batch, e.info.N)
-	e.p, err = g.Compile(autograd.CompileOptions{Mode: autograd.Evaluate, Batch: batch, Outputs: []string{logitsName}, Pool: pool})
-	if err != nil {
+	options.Batch = min(batch, e.info.N)
+	if e.p, err = g.Compile(options); err != nil {
 		return nil, fmt.Errorf("train: evaluate: %w", err)
 	}
 	e.logits, err = logitsOf(e.p)

@@ -173,7 +173,7 @@ func (t *trainer) begin(g *autograd.Graph) (err error) {
 		return fmt.Errorf("train: fit: %w", err)
 	}
 	if t.opt.Validation != nil {
-		t.validate, err = newEvaluator(g, t.opt.Validation, t.opt.Batch, t.pool)
+		t.validate, err = newEvaluator(g, t.opt.Validation, 0, t.pool)
 	}
 	return err
 }

@@ -35,6 +35,7 @@ type Job struct {
 	n      int64 // steps
 
 	program   *autograd.Program // of all modes but Int8
+	passes    int               // of program in a step: a batch to infer goes through it in groups
 	optimizer *optim.Optimizer  // of training
 	model     *integer.Model    // of Int8
 	engine    *integer.Engine
@@ -100,7 +101,19 @@ func (j *Job) prepare(ctx context.Context, net *layers.Net) error {
 	case j.Training():
 		return j.prepareTraining(g)
 	}
-	return j.prepareProgram(g, autograd.Evaluate)
+	return j.prepareInference(g)
+}
+
+// prepareInference lets images through in groups that stay in the cache, as train.Evaluate does.
+func (j *Job) prepareInference(g *autograd.Graph) error {
+	group, err := g.CacheBatch(autograd.CompileOptions{Mode: autograd.Evaluate, Outputs: []string{"logits"}})
+	if err != nil {
+		return err
+	}
+	for group = min(group, j.Batch); j.Batch%group != 0; {
+		group--
+	}
+	return j.prepareProgram(g, autograd.Evaluate, group)
 }
 
 // fill makes the batch, channels last as loaders deliver it.
@@ -157,7 +170,7 @@ func (j *Job) prepareTraining(g *autograd.Graph) error {
 		mode = autograd.Frozen
 		fakequant.FreezeRanges(g, true)
 	}
-	if err := j.prepareProgram(g, mode, "loss"); err != nil {
+	if err := j.prepareProgram(g, mode, j.Batch, "loss"); err != nil {
 		return err
 	}
 	config := optim.Config{Method: optim.SGD{Momentum: 0.9}, LearningRate: 1e-4, WeightDecay: 1e-4,
@@ -169,8 +182,9 @@ func (j *Job) prepareTraining(g *autograd.Graph) error {
 	return nil
 }
 
-func (j *Job) prepareProgram(g *autograd.Graph, mode autograd.Mode, outputs ...string) (err error) {
-	j.program, err = g.Compile(autograd.CompileOptions{Mode: mode, Batch: j.Batch, Outputs: append(outputs, "logits"), Pool: j.pool})
+func (j *Job) prepareProgram(g *autograd.Graph, mode autograd.Mode, group int, outputs ...string) (err error) {
+	j.passes = j.Batch / group
+	j.program, err = g.Compile(autograd.CompileOptions{Mode: mode, Batch: group, Outputs: append(outputs, "logits"), Pool: j.pool})
 	j.step = j.inferenceStep
 	return err
 }
@@ -184,26 +198,31 @@ func (j *Job) prepareEngine(g *autograd.Graph) (err error) {
 	return err
 }
 
-func (j *Job) load() error {
+// load copies the images of one pass in.
+func (j *Job) load(pass int) error {
 	if j.Pixels {
-		return j.program.LoadPixels("input", j.pixels)
+		n := len(j.pixels) / j.passes
+		return j.program.LoadPixels("input", j.pixels[pass*n:(pass+1)*n])
 	}
-	return j.program.LoadFloats("input", j.floats)
+	n := len(j.floats) / j.passes
+	return j.program.LoadFloats("input", j.floats[pass*n:(pass+1)*n])
 }
 
 func (j *Job) inferenceStep() error {
-	if err := j.load(); err != nil {
-		return err
+	for pass := range j.passes {
+		if err := j.load(pass); err != nil {
+			return err
+		}
+		j.mark(loading)
+		j.program.Forward()
 	}
-	j.mark(loading)
-	j.program.Forward()
 	return nil
 }
 
 // trainingStep is what train.Fit does with a batch.
 func (j *Job) trainingStep() error {
 	p := j.program
-	if err := j.load(); err != nil {
+	if err := j.load(0); err != nil {
 		return err
 	}
 	if err := p.LoadLabels("labels", j.labels); err != nil {

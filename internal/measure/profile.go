@@ -90,8 +90,12 @@ func (j *Job) Profile(ctx context.Context, l Limit, limits Limits) (*Profile, er
 		line := Line{Direction: s.direction, Seconds: median(s.took).Seconds(), Allocs: float64(s.allocs) / countedSteps}
 		line.Node, line.Kind = s.name()
 		line.MACs, line.Bytes, line.Integers = j.cost(s.place)
+		if s.model == nil { // a sample is one pass
+			line.Seconds *= float64(j.passes)
+			line.inUse = line.Bytes / int64(j.passes)
+		}
 		if s.model != nil {
-			line.inUse = int64(j.Threads) << 18 // what engines keep to the second-level cache
+			line.inUse = int64(j.Threads) << 20 // what engines keep in the cache
 		}
 		line.bound(p.Limits)
 		p.Lines = append(p.Lines, line)
@@ -173,7 +177,8 @@ func (j *Job) cost(p place) (macs, bytes int64, integers bool) {
 	if p.direction == backward {
 		f = b
 	}
-	return f.MACs, f.Bytes, f.Integers
+	n := int64(j.passes)
+	return n * f.MACs, n * f.Bytes, f.Integers
 }
 
 // engineCost counts codes as the engine stores them.
