@@ -108,7 +108,7 @@ func TestBenchByNode(t *testing.T) {
 		t.Errorf("%v, %v s of %v", directions, sum, d.SecondsPerStep)
 	}
 	code, stdout, _ := call(t, "bench", "--net", "smallconvnet", "--batch", "4", "--seconds", "0.01", "--by-node")
-	if code != exitDone || !strings.Contains(stdout, "conv1.bn") || !strings.Contains(stdout, "limits of the machine") {
+	if code != exitDone || !strings.Contains(stdout, "fused_conv2d") || !strings.Contains(stdout, "limits of the machine") {
 		t.Errorf("exit code %d:\n%s", code, stdout)
 	}
 }
