@@ -8,8 +8,8 @@ const groupBytes = 6 << 20
 // should take at a time to be fast: from 8 to 128, a multiple of 8. Where samples do not depend on
 // one another, as in [Evaluate], it changes no result.
 func (g *Graph) CacheBatch(opt CompileOptions) (int, error) {
-	opt.Batch, opt.Pool = 8, nil
-	p, err := g.Compile(opt)
+	opt.Batch = 8
+	p, err := g.layOut(opt)
 	if err != nil {
 		return 0, err
 	}

@@ -62,6 +62,19 @@ type Program struct {
 
 // Compile plans and binds a program.
 func (g *Graph) Compile(opt CompileOptions) (*Program, error) {
+	p, err := g.layOut(opt)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.bind(); err != nil {
+		return nil, err
+	}
+	p.states = p.graph.States()
+	return p, nil
+}
+
+// layOut plans a program without memory or steps.
+func (g *Graph) layOut(opt CompileOptions) (*Program, error) {
 	if err := g.check(); err != nil {
 		return nil, err
 	}
@@ -85,14 +98,8 @@ func (g *Graph) Compile(opt CompileOptions) (*Program, error) {
 		return nil, err
 	}
 	var err error
-	if p.plan, err = makePlan(p.drafts); err != nil {
-		return nil, err
-	}
-	if err := p.bind(); err != nil {
-		return nil, err
-	}
-	p.states = g.States()
-	return p, nil
+	p.plan, err = makePlan(p.drafts)
+	return p, err
 }
 
 // draft selects the nodes, infers their types and marks the backward pass.
