@@ -97,7 +97,7 @@ const sharedWork = 1 << 19
 
 // share computes the first image of y on all workers.
 func (st *state) share(d *ConvDriver, y, x *Codes) {
-	bands := min(st.e.pool.Workers(), d.conv.OH)
+	bands := st.e.bands(d)
 	if d.linear || bands < 2 {
 		d.Forward(*y, *x, 0, 1, st.scratch, nil)
 		return
@@ -113,9 +113,12 @@ func (st *state) share(d *ConvDriver, y, x *Codes) {
 	st.e.pool.Run(bands, s.fn)
 }
 
+// bands returns into how many bands of rows the workers cut an image.
+func (e *Engine) bands(d *ConvDriver) int { return min(e.pool.Workers(), d.conv.OH) }
+
 func (st *state) sharedBand(worker, band int) {
 	s := &st.shared
-	bands := min(st.e.pool.Workers(), s.d.conv.OH)
+	bands := st.e.bands(s.d)
 	scratch := st.scratch
 	if worker > 0 {
 		scratch = st.more[worker-1]
