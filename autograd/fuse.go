@@ -6,9 +6,8 @@ package autograd
 //	fused-conv  conv2d [batch_norm] [add] [relu or relu6]  →  fused_conv2d
 //
 // A chain fuses where nobody else reads what lies inside it; where further nodes are wanted,
-// nothing fuses. What is fused gives the results and
-// gradients, bit for bit, of what it replaces (where a gradient is the sum of three or more,
-// up to the order of these).
+// nothing fuses. What is fused gives the results and gradients, bit for bit, of what it replaces
+// (where a gradient is the sum of three or more, up to the order of these).
 func (o *CompileOptions) fusions() []Pass {
 	if o.Plain || o.Unfused || o.Mode == Calibrate || len(o.Wanted) > 0 {
 		return nil
@@ -26,7 +25,7 @@ func (o *CompileOptions) fusions() []Pass {
 // fuseConv fuses the chain that begins with n, if one does.
 func fuseConv(e *Edit, n *Node) {
 	conv, ok := n.Op().(Conv2DOp)
-	if !ok || len(n.in) < 2 || n.typ.DType != Float32 || n.typ.IsCodes() {
+	if !ok || len(n.in) < 2 || !floats(n) {
 		return
 	}
 	o := FusedConvOp{Conv: conv, Bias: n.Input(2) != nil}

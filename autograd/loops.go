@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/bitgrad/bitgrad/integer"
+	"github.com/bitgrad/bitgrad/internal/kernels"
 )
 
 // loopBlock is about how many elements one worker treats at a time.
@@ -50,10 +51,7 @@ func copyRow(dst, src []float32, add bool) {
 		copy(dst, src)
 		return
 	}
-	src = src[:len(dst)]
-	for i, v := range src {
-		dst[i] += v
-	}
+	kernels.Add(dst, dst, src)
 }
 
 // fillZero writes real zero, code z, to n elements.

@@ -159,10 +159,7 @@ func newNormalizer(o BatchNormOp, b *Binding, gamma int, x View) *normalizer {
 	l := x.L
 	s := &normalizer{BatchNormOp: o, batch: b.Mode == Train, n: l.N * l.H * l.W, gamma: b.floatsOf(gamma, Border{}), beta: b.floatsOf(gamma+1, Border{}),
 		dgamma: b.GradIn[gamma], dbeta: b.GradIn[gamma+1], mean: make([]float64, l.C), inv: make([]float64, l.C)}
-	pixels := max(1, min(l.W, 64/l.C))
-	for l.W%pixels != 0 {
-		pixels--
-	}
+	pixels := kernels.RepeatedPixels(l.W, l.C)
 	s.scale, s.shift = make([]float32, pixels*l.C), make([]float32, pixels*l.C)
 	if s.batch {
 		s.stats = newMoments(x, x)
@@ -203,8 +200,8 @@ func (s *normalizer) update() {
 		scale := float64(s.gamma.F32[i]) * inv
 		s.scale[i], s.shift[i] = float32(scale), float32(float64(s.beta.F32[i])-s.mean[i]*scale)
 	}
-	repeat(s.scale, len(s.inv))
-	repeat(s.shift, len(s.inv))
+	kernels.Repeat(s.scale, len(s.inv))
+	kernels.Repeat(s.shift, len(s.inv))
 }
 
 // backward takes the sums, writes dβ = Σ dy and dγ = Σ dy·x̂, and computes the factors of dx =
@@ -232,14 +229,7 @@ func (s *normalizer) backward(c *Context) {
 		}
 	}
 	for _, f := range [][]float32{s.a, s.b, s.k} {
-		repeat(f, len(s.inv))
-	}
-}
-
-// repeat copies the first n elements to the rest.
-func repeat(x []float32, n int) {
-	for i := n; i < len(x); i += n {
-		copy(x[i:i+n], x[:n])
+		kernels.Repeat(f, len(s.inv))
 	}
 }
 

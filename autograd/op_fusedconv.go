@@ -131,7 +131,6 @@ type fusedConv struct {
 	band     func(worker, i int)
 	byImage  bool     // those statistics are summed as the convolution writes images
 	cut      *rowLoop // cuts dy in place where sums do not do it
-	isCut    bool
 }
 
 // Bind implements [Op].
@@ -196,19 +195,18 @@ func (s *fusedConv) bindForward(b *Binding) {
 
 func (s *fusedConv) Forward(c *Context) {
 	s.conv.prepare(c)
-	switch {
-	case s.finish == nil:
-		if s.norm != nil {
-			s.norm.update()
-		}
-		c.Pool.Run(s.y.L.N*s.conv.bands, s.band)
-		return
-	case !s.byImage:
+	batch := s.finish != nil
+	if s.norm != nil && !batch {
+		s.norm.update()
+	}
+	if !s.byImage {
 		c.Pool.Run(s.y.L.N*s.conv.bands, s.band)
 	}
-	s.norm.stats.run(c)
-	s.norm.update()
-	s.finish.run(c)
+	if batch {
+		s.norm.stats.run(c)
+		s.norm.update()
+		s.finish.run(c)
+	}
 }
 
 // forwardPart computes the images of a part of the statistics and their sums.
@@ -263,9 +261,9 @@ func (s *fusedConv) bindBackward() {
 	s.conv.Upstream(s.upstream)
 	switch {
 	case s.norm != nil && s.norm.sums != nil:
-		s.isCut, s.norm.sums.each = true, s.cutPart
+		s.norm.sums.each = s.cutPart
 	case s.norm != nil || !s.dres.Empty():
-		s.isCut, s.cut = true, overRows(s.dy, s.cutRows)
+		s.cut = overRows(s.dy, s.cutRows)
 	}
 }
 
@@ -300,13 +298,8 @@ func (s *fusedConv) cutRows(_, r0, r1 int) {
 		if s.act {
 			kernels.ReLUBackward(dy, dy, s.y.f32Row(r), s.limit, false)
 		}
-		if s.dres.Empty() {
-			continue
-		}
-		if dres := s.dres.f32Row(r); s.dres.Add {
-			kernels.Add(dres, dres, dy)
-		} else {
-			copy(dres, dy)
+		if !s.dres.Empty() {
+			copyRow(s.dres.f32Row(r), dy, s.dres.Add)
 		}
 	}
 }
@@ -320,7 +313,7 @@ func (s *fusedConv) upstream(worker, n int) []float32 {
 		switch {
 		case s.norm != nil:
 			s.norm.back(row, dy, s.pre, r)
-		case s.isCut || !s.act:
+		case s.cut != nil || !s.act:
 			copy(row, dy)
 		default:
 			kernels.ReLUBackward(row, dy, s.y.f32Row(r), s.limit, false)

@@ -50,10 +50,7 @@ func newIntBatch(s *intConvStep) *intBatch {
 	k := &intBatch{s: s, acc: acc, phase: newBatchPhase(s.o.Norm, c, len(acc)/c), rowLen: s.shape.OW * c,
 		sum: make([]float64, c), square: make([]float64, c), worker: make([]batchWorker, s.b.Pool.Workers()),
 		lo: make([]int32, c), hi: make([]int32, c)}
-	pixels := s.shape.OW
-	for pixels > 1 && (s.shape.OW%pixels != 0 || pixels*c > 64) {
-		pixels--
-	}
+	pixels := kernels.RepeatedPixels(s.shape.OW, c)
 	k.a, k.off = make([]float32, pixels*c), make([]float32, pixels*c)
 	for i := range k.worker {
 		k.worker[i].moments = kernels.NewAccMoments(c)
@@ -148,15 +145,8 @@ func (k *intBatch) follow() {
 		}
 		k.lo[ch], k.hi[ch] = int32(lo), int32(hi)
 	}
-	repeat(k.a, s.channels)
-	repeat(k.off, s.channels)
-}
-
-// repeat copies the first n elements to the rest.
-func repeat[E any](x []E, n int) {
-	for i := n; i < len(x); i += n {
-		copy(x[i:i+n], x[:n])
-	}
+	kernels.Repeat(k.a, s.channels)
+	kernels.Repeat(k.off, s.channels)
 }
 
 func (k *intBatch) observe(w batchWorker) {
@@ -219,7 +209,7 @@ func (k *intBatch) backward(c *autograd.Context) {
 		f[2][i] *= float64(s.accScale[i])
 	}
 	for _, x := range f {
-		repeat(x, ch)
+		kernels.Repeat(x, ch)
 	}
 	if k.input != nil {
 		k.input.run(c.Pool)
