@@ -84,7 +84,8 @@ func NewConvDriver(s kernels.ConvShape, xBits int, xSigned bool, wBits int) (*Co
 		return nil, fmt.Errorf("integer: conv driver: %w: inputs of %d bits: must be 1 to 16", ErrGrid, xBits)
 	}
 	d := &ConvDriver{conv: kernels.IntConv{ConvShape: s, Signed: xSigned, Bits: min(xBits, 8)}, wide: xBits > 8 || wBits > 8}
-	d.block = min(max(blockSize/(s.OW*s.O), 1), s.OH)
+	unit := d.conv.RowUnit()
+	d.block = min(max(blockSize/(s.OW*s.O)/unit, 1)*unit, s.OH)
 	for d.tile = 1; d.tile*s.O%8 != 0; {
 		d.tile *= 2
 	}
@@ -106,6 +107,9 @@ func NewLinearDriver(in, out, xBits int, xSigned bool, wBits int) (*ConvDriver, 
 
 // Shape returns the completed shape of the convolution.
 func (d *ConvDriver) Shape() kernels.ConvShape { return d.conv.ConvShape }
+
+// units returns the number of bands into which the rows of an image can be cut without waste.
+func (d *ConvDriver) units() int { return (d.conv.OH + d.conv.RowUnit() - 1) / d.conv.RowUnit() }
 
 // Wide reports whether accumulators are int64.
 func (d *ConvDriver) Wide() bool { return d.wide }

@@ -114,7 +114,7 @@ func (st *state) share(d *ConvDriver, y, x *Codes) {
 }
 
 // bands returns into how many bands of rows the workers cut an image.
-func (e *Engine) bands(d *ConvDriver) int { return min(e.pool.Workers(), d.conv.OH) }
+func (e *Engine) bands(d *ConvDriver) int { return min(e.pool.Workers(), d.units()) }
 
 func (st *state) sharedBand(worker, band int) {
 	s := &st.shared
@@ -123,8 +123,8 @@ func (st *state) sharedBand(worker, band int) {
 	if worker > 0 {
 		scratch = st.more[worker-1]
 	}
-	rows := s.d.conv.OH
-	s.d.forwardRows(s.y, *s.x, 0, band*rows/bands, (band+1)*rows/bands, scratch, nil, extremes{})
+	first := func(band int) int { return min(band*s.d.units()/bands*s.d.conv.RowUnit(), s.d.conv.OH) }
+	s.d.forwardRows(s.y, *s.x, 0, first(band), first(band+1), scratch, nil, extremes{})
 }
 
 func (st *state) value(node int) *Codes { return &st.values[st.e.slotOf[node]] }

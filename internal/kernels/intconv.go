@@ -32,6 +32,7 @@ type IntWeights struct {
 	start  []int32 // initial values, in the order of the form
 	order  []int32 // pairForm and narrowForm: place of each packed weight in a kernel, or −1
 	block  int     // narrowForm: steps between two widenings
+	taps   []int16 // winogradForm: room for packing
 }
 
 // An intForm is an order of packed weights, and the loops that read it.

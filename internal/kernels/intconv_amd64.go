@@ -31,6 +31,14 @@ func (s *IntConv) ScratchLen() int {
 	return most
 }
 
+// RowUnit returns the number of output rows of which Rows computes multiples without waste.
+func (s *IntConv) RowUnit() int {
+	if intLevel == cpu.AVX2 && s.winograd() {
+		return winogradTile
+	}
+	return 1
+}
+
 // packOwn packs w in a form of AVX2 or AMX, if that is the level.
 func (s *IntConv) packOwn(p *IntWeights, w []uint8) bool {
 	_, run := s.runs()

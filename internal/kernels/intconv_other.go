@@ -16,3 +16,6 @@ func (s *IntConv) packOwn(*IntWeights, []uint8) bool { return false }
 func (s *IntConv) startLowered(*IntWeights, func(o int) int32) {}
 
 func (s *IntConv) rowsOwn([]int32, []uint8, Layout, *IntWeights, []uint8, int, int, int) {}
+
+// RowUnit returns the number of output rows of which Rows computes multiples without waste.
+func (s *IntConv) RowUnit() int { return 1 }

@@ -3,142 +3,274 @@ package main
 import (
 	"github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
 )
 
-// intwinograd writes the transforms of Winograd's convolution F(2×2, 3×3) for AVX2. A point is
-// one of the 4×4 places of a transformed tile.
+// intwinograd writes the transforms of Winograd's convolution F(4×4, 3×3) for AVX2. A point is
+// one of the 6×6 places of a transformed tile. A transform goes along the columns first and
+// keeps what it gets in temp.
 func intwinograd(c *build.Context) {
 	winogradInput(c, "winogradInputAVX2", func(k *rowKernel) func(ops ...Op) { return k.VPMOVZXBW })
 	winogradInput(c, "winogradInputSignedAVX2", func(k *rowKernel) func(ops ...Op) { return k.VPMOVSXBW })
 	winogradOutput(c)
+	winogradWeights(c)
 }
+
+// A stride is the distance of six places in memory, in registers.
+type stride struct{ one, three, five reg.Register }
+
+func (k *rowKernel) stride(one reg.Register) stride {
+	s := stride{one, k.GP64(), k.GP64()}
+	k.LEAQ(Mem{Base: one, Index: one, Scale: 2}, s.three)
+	k.LEAQ(Mem{Base: one, Index: one, Scale: 4}, s.five)
+	return s
+}
+
+// at returns place i of those from base on.
+func (s stride) at(base reg.Register, i int) Mem {
+	switch i {
+	case 0:
+		return Mem{Base: base}
+	case 3:
+		return Mem{Base: base, Index: s.three, Scale: 1}
+	case 5:
+		return Mem{Base: base, Index: s.five, Scale: 1}
+	}
+	return Mem{Base: base, Index: s.one, Scale: uint8(i)}
+}
+
+// temporary returns place (i, j) of a 6×6 buffer of vectors.
+func temporary(base reg.Register, i, j int) Mem { return Mem{Base: base, Disp: 32 * (6*i + j)} }
 
 // winogradInput writes the transform of the input, 16 channels at a time.
 func winogradInput(c *build.Context, name string, widen func(k *rowKernel) func(ops ...Op)) {
-	k := newRowKernel(c, name, "func(dst, x *uint8, tiles, blocks, point, tile, xTile, row, row3, column, column3 int)",
-		"dst[point][tile] = Bᵀ·x·B for blocks of 16 channels; row3 and column3 are the places of the last row and column")
-	dst, x, tiles := k.load("dst"), k.load("x"), k.load("tiles")
-	point, row, column, column3 := k.load("point"), k.load("row"), k.load("column"), k.load("column3")
-	point3, blocks, from, to, p, q := k.GP64(), k.GP64(), k.GP64(), k.GP64(), k.GP64(), k.GP64()
-	k.LEAQ(Mem{Base: point, Index: point, Scale: 2}, point3)
+	k := newRowKernel(c, name, "func(dst, x, temp *uint8, tiles, blocks, point, tile, xTile, row, column int)",
+		"dst[point][tile] = Bᵀ·x·B for blocks of 16 channels; temp has 36 vectors")
+	dst, x, temp := k.load("dst"), k.load("x"), k.load("temp")
+	point, row := k.stride(k.load("point")), k.stride(k.load("row"))
+	blocks, from, to, p := k.GP64(), k.GP64(), k.GP64(), k.GP64()
 	k.Label("tile")
 	k.MOVQ(x, from)
 	k.MOVQ(dst, to)
 	k.MOVQ(k.param("blocks"), blocks)
 	k.Label("block")
-	// line makes Y4i+j the j-th value of row i, transformed along the row.
-	line := func(i int) {
-		places := []Mem{{Base: p}, {Base: p, Index: column, Scale: 1}, {Base: p, Index: column, Scale: 2}, {Base: p, Index: column3, Scale: 1}}
-		for j, m := range places {
-			widen(k)(m, ymm(12+j))
-		}
-		k.VPSUBW(ymm(14), ymm(12), ymm(4*i))
-		k.VPADDW(ymm(14), ymm(13), ymm(4*i+1))
-		k.VPSUBW(ymm(13), ymm(14), ymm(4*i+2))
-		k.VPSUBW(ymm(15), ymm(13), ymm(4*i+3))
-	}
-	// store writes four points from Y12 on.
-	store := func() {
-		for j, m := range []Mem{{Base: q}, {Base: q, Index: point, Scale: 1}, {Base: q, Index: point, Scale: 2}, {Base: q, Index: point3, Scale: 1}} {
-			k.VMOVDQU(ymm(12+j), m)
-		}
-		k.LEAQ(Mem{Base: q, Index: point, Scale: 4}, q)
-	}
 	k.MOVQ(from, p)
-	k.MOVQ(to, q)
-	for i := range 3 {
-		line(i)
-		if i < 2 {
-			k.ADDQ(row, p)
+	for j := range 6 {
+		for i := range 6 {
+			widen(k)(row.at(p, i), ymm(i))
+		}
+		k.transformCodes()
+		for i := range 6 {
+			k.VMOVDQU(ymm(6+i), temporary(temp, i, j))
+		}
+		if j < 5 {
+			k.ADDQ(k.param("column"), p)
 		}
 	}
-	for j := range 4 {
-		k.VPSUBW(ymm(8+j), ymm(j), ymm(12+j))
+	k.MOVQ(to, p)
+	for i := range 6 {
+		for j := range 6 {
+			k.VMOVDQU(temporary(temp, i, j), ymm(j))
+		}
+		k.transformCodes()
+		for j := range 6 {
+			k.VMOVDQU(ymm(6+j), point.at(p, j))
+		}
+		if i < 5 {
+			k.LEAQ(Mem{Base: p, Index: point.three, Scale: 2}, p)
+		}
 	}
-	store()
-	for j := range 4 {
-		k.VPADDW(ymm(8+j), ymm(4+j), ymm(12+j))
-	}
-	store()
-	for j := range 4 {
-		k.VPSUBW(ymm(4+j), ymm(8+j), ymm(12+j))
-	}
-	store()
-	k.MOVQ(from, p)
-	k.ADDQ(k.param("row3"), p)
-	line(0)
-	for j := range 4 {
-		k.VPSUBW(ymm(j), ymm(4+j), ymm(12+j))
-	}
-	store()
 	k.ADDQ(Imm(16), from)
 	k.ADDQ(Imm(32), to)
 	k.DECQ(blocks)
 	k.JNE(LabelRef("block"))
 	k.ADDQ(k.param("xTile"), x)
 	k.ADDQ(k.param("tile"), dst)
-	k.DECQ(tiles)
+	k.DECQ(k.param("tiles"))
 	k.JNE(LabelRef("tile"))
 	k.VZEROUPPER()
 	k.RET()
 }
 
-// winogradOutput writes the transform of the products, eight channels at a time. They are four
-// times those of the convolution.
+// transformCodes computes Y6 to Y11 = Bᵀ·(Y0 to Y5) in 16 bits.
+func (k *rowKernel) transformCodes() {
+	x, y := func(i int) reg.VecPhysical { return ymm(i) }, func(i int) reg.VecPhysical { return ymm(6 + i) }
+	a, b := ymm(12), ymm(13)
+	k.VPSLLW(Imm(2), x(2), a)
+	k.VPSUBW(a, x(4), a) // x4 − 4·x2
+	k.VPSLLW(Imm(2), x(1), b)
+	k.VPSUBW(b, x(3), b) // x3 − 4·x1
+	k.VPADDW(b, a, y(1))
+	k.VPSUBW(b, a, y(2))
+	k.VPSUBW(x(2), x(4), a)
+	k.VPSUBW(x(1), x(3), b)
+	k.VPADDW(b, b, b) // 2·(x3 − x1)
+	k.VPADDW(b, a, y(3))
+	k.VPSUBW(b, a, y(4))
+	k.VPSUBW(x(2), x(0), y(0)) // 4·(x0 − x2) + x4 − x2
+	k.VPSLLW(Imm(2), y(0), y(0))
+	k.VPADDW(a, y(0), y(0))
+	k.VPADDW(b, b, b)
+	k.VPSUBW(x(3), x(5), y(5)) // x5 − x3 − 4·(x3 − x1)
+	k.VPSUBW(b, y(5), y(5))
+}
+
+// winogradOutput writes the transform of the products, eight channels at a time.
 func winogradOutput(c *build.Context) {
-	k := newRowKernel(c, "winogradOutputAVX2", "func(acc, m, start *int32, tiles, vectors, point, tile, row, pixel int)",
-		"acc = start + Aᵀ·m·A/4 for 2×2 pixels of each tile, the first pixel last; vectors of 8 channels")
-	acc, m, tiles := k.load("acc"), k.load("m"), k.load("tiles")
-	point, row, pixel := k.load("point"), k.load("row"), k.load("pixel")
-	point4, point12 := k.GP64(), k.GP64()
-	start, vectors, from, to, below, q := k.GP64(), k.GP64(), k.GP64(), k.GP64(), k.GP64(), k.GP64()
-	k.MOVQ(point, point4)
-	k.SHLQ(Imm(2), point4)
-	k.LEAQ(Mem{Base: point4, Index: point4, Scale: 2}, point12)
+	k := newRowKernel(c, "winogradOutputAVX2", "func(acc, m, base *int32, temp *uint8, tiles, vectors, point, tile, row, pixel, baseRow, basePixel int)",
+		"acc = base + Aᵀ·m·A for 4×4 pixels of each tile; vectors of 8 channels; temp has 36 vectors")
+	acc, m, base, temp := k.load("acc"), k.load("m"), k.load("base"), k.load("temp")
+	line := k.GP64() // of points
+	k.MOVQ(k.param("point"), line)
+	k.LEAQ(Mem{Base: line, Index: line, Scale: 2}, line)
+	k.ADDQ(line, line)
+	lines := k.stride(line)
+	pixel := k.load("pixel")
+	pixel3, vectors, channel, p, q := k.GP64(), k.GP64(), k.GP64(), k.GP64(), k.GP64()
+	k.LEAQ(Mem{Base: pixel, Index: pixel, Scale: 2}, pixel3)
+	k.constant8(0x38e38e39, 15) // the inverse of 9 modulo 2^32
 	k.Label("tile")
-	k.MOVQ(m, from)
-	k.MOVQ(acc, to)
-	k.MOVQ(k.param("start"), start)
+	k.XORQ(channel, channel)
 	k.MOVQ(k.param("vectors"), vectors)
 	k.Label("vector")
-	k.MOVQ(from, q)
-	for j := range 4 { // Yj and Y4+j: the rows of Aᵀ·m
-		k.VMOVDQU(Mem{Base: q, Index: point4, Scale: 1}, ymm(8))
-		k.VMOVDQU(Mem{Base: q, Index: point4, Scale: 2}, ymm(9))
-		k.VPADDD(ymm(9), ymm(8), ymm(10))
-		k.VPSUBD(ymm(9), ymm(8), ymm(8))
-		k.VPADDD(Mem{Base: q}, ymm(10), ymm(j))
-		k.VPSUBD(Mem{Base: q, Index: point12, Scale: 1}, ymm(8), ymm(4+j))
-		if j < 3 {
-			k.ADDQ(point, q)
+	k.LEAQ(Mem{Base: m, Index: channel, Scale: 1}, p)
+	for j := range 6 {
+		for i := range 6 {
+			k.VMOVDQU(lines.at(p, i), ymm(i))
+		}
+		k.transformProducts()
+		for i := range 4 {
+			k.VMOVDQU(ymm(6+i), temporary(temp, i, j))
+		}
+		if j < 5 {
+			k.ADDQ(k.param("point"), p)
 		}
 	}
-	k.VMOVDQU(Mem{Base: start}, ymm(15))
-	for i := range 2 { // Y8+2i and Y9+2i: the pixels of row i
-		t, left, right := 4*i, ymm(8+2*i), ymm(9+2*i)
-		k.VPADDD(ymm(t+2), ymm(t+1), left)
-		k.VPSUBD(ymm(t+2), ymm(t+1), right)
-		k.VPADDD(ymm(t), left, left)
-		k.VPSUBD(ymm(t+3), right, right)
-		for _, y := range []Op{left, right} {
-			k.VPSRAD(Imm(2), y, y)
-			k.VPADDD(ymm(15), y, y)
+	k.LEAQ(Mem{Base: acc, Index: channel, Scale: 1}, p)
+	k.LEAQ(Mem{Base: base, Index: channel, Scale: 1}, q)
+	shifts := [4]uint64{3, 2, 1, 1}
+	for i := range 4 {
+		for j := range 6 {
+			k.VMOVDQU(temporary(temp, i, j), ymm(j))
+		}
+		k.transformProducts()
+		at := q
+		b := k.GP64()
+		for j := range 4 {
+			y := ymm(6 + j)
+			k.VPMULLD(ymm(15), y, y)
+			k.VPSRAD(Imm(shifts[i]+shifts[j]), y, y)
+			if j == 1 {
+				k.MOVQ(q, b)
+				at = b
+			}
+			if j > 0 {
+				k.ADDQ(k.param("basePixel"), b)
+			}
+			k.VPADDD(Mem{Base: at}, y, y)
+			place := Mem{Base: p, Index: pixel, Scale: uint8(j)}
+			switch j {
+			case 0:
+				place = Mem{Base: p}
+			case 3:
+				place = Mem{Base: p, Index: pixel3, Scale: 1}
+			}
+			k.VMOVDQU(y, place)
+		}
+		if i < 3 {
+			k.ADDQ(k.param("row"), p)
+			k.ADDQ(k.param("baseRow"), q)
 		}
 	}
-	k.LEAQ(Mem{Base: to, Index: row, Scale: 1}, below)
-	k.VMOVDQU(ymm(11), Mem{Base: below, Index: pixel, Scale: 1})
-	k.VMOVDQU(ymm(10), Mem{Base: below})
-	k.VMOVDQU(ymm(9), Mem{Base: to, Index: pixel, Scale: 1})
-	k.VMOVDQU(ymm(8), Mem{Base: to})
-	k.ADDQ(Imm(32), from)
-	k.ADDQ(Imm(32), to)
-	k.ADDQ(Imm(32), start)
+	k.ADDQ(Imm(32), channel)
 	k.DECQ(vectors)
 	k.JNE(LabelRef("vector"))
 	k.ADDQ(k.param("tile"), m)
-	k.LEAQ(Mem{Base: acc, Index: pixel, Scale: 2}, acc)
-	k.DECQ(tiles)
+	k.LEAQ(Mem{Base: acc, Index: pixel, Scale: 4}, acc)
+	k.MOVQ(k.param("basePixel"), p)
+	k.LEAQ(Mem{Base: base, Index: p, Scale: 4}, base)
+	k.DECQ(k.param("tiles"))
 	k.JNE(LabelRef("tile"))
 	k.VZEROUPPER()
 	k.RET()
+}
+
+// transformProducts computes Y6 to Y9 = Aᵀ·(Y0 to Y5), times 24, 12, 6 and 6, in 32 bits.
+func (k *rowKernel) transformProducts() {
+	m, y := func(i int) reg.VecPhysical { return ymm(i) }, func(i int) reg.VecPhysical { return ymm(6 + i) }
+	s1, d1, s2, d2, t := ymm(10), ymm(11), ymm(12), ymm(13), ymm(14)
+	k.VPADDD(m(2), m(1), s1)
+	k.VPSUBD(m(2), m(1), d1)
+	k.VPADDD(m(4), m(3), s2)
+	k.VPSUBD(m(4), m(3), d2)
+	k.VPADDD(s1, m(0), t) // 2·(m0 + 2·(m0 + s1)) + s2
+	k.VPADDD(t, t, t)
+	k.VPADDD(m(0), t, t)
+	k.VPADDD(t, t, t)
+	k.VPADDD(s2, t, y(0))
+	k.VPADDD(d1, d1, t)
+	k.VPADDD(d2, t, y(1))
+	k.VPADDD(s2, s1, y(2))
+	k.VPADDD(m(5), m(5), t) // 2·(3·m5 + d2) + d1
+	k.VPADDD(m(5), t, t)
+	k.VPADDD(d2, t, t)
+	k.VPADDD(t, t, t)
+	k.VPADDD(d1, t, y(3))
+}
+
+// winogradWeights writes the transform of the weights, 16 at a time.
+func winogradWeights(c *build.Context) {
+	k := newRowKernel(c, "winogradWeightsAVX2", "func(dst, src, temp *int16, vectors, point, tap int)",
+		"dst[point] = G·g·Gᵀ for vectors of 16 kernels, whose 3×3 taps are tap bytes apart; temp has 36 vectors")
+	dst, src, temp, vectors := k.load("dst"), k.load("src"), k.load("temp"), k.load("vectors")
+	tap, point := k.load("tap"), k.stride(k.load("point"))
+	p := k.GP64()
+	tap3 := k.GP64()
+	k.LEAQ(Mem{Base: tap, Index: tap, Scale: 2}, tap3)
+	k.Label("vector")
+	k.MOVQ(src, p)
+	for j := range 3 {
+		k.VMOVDQU(Mem{Base: p}, ymm(0))
+		k.VMOVDQU(Mem{Base: p, Index: tap3, Scale: 1}, ymm(1))
+		k.VMOVDQU(Mem{Base: p, Index: tap3, Scale: 2}, ymm(2))
+		k.transformKernel()
+		for i := range 6 {
+			k.VMOVDQU(ymm(6+i), temporary(temp, i, j))
+		}
+		k.ADDQ(tap, p)
+	}
+	k.MOVQ(dst, p)
+	for i := range 6 {
+		for j := range 3 {
+			k.VMOVDQU(temporary(temp, i, j), ymm(j))
+		}
+		k.transformKernel()
+		for j := range 6 {
+			k.VMOVDQU(ymm(6+j), point.at(p, j))
+		}
+		k.LEAQ(Mem{Base: p, Index: point.three, Scale: 2}, p)
+	}
+	k.ADDQ(Imm(32), src)
+	k.ADDQ(Imm(32), dst)
+	k.DECQ(vectors)
+	k.JNE(LabelRef("vector"))
+	k.VZEROUPPER()
+	k.RET()
+}
+
+// transformKernel computes Y6 to Y11 = G·(Y0 to Y2) in 16 bits.
+func (k *rowKernel) transformKernel() {
+	a, b := ymm(12), ymm(13)
+	k.VMOVDQA(ymm(0), ymm(6))
+	k.VMOVDQA(ymm(2), ymm(11))
+	k.VPADDW(ymm(2), ymm(0), a)
+	k.VPADDW(ymm(1), a, b)
+	k.VPXOR(ymm(7), ymm(7), ymm(7))
+	k.VPSUBW(b, ymm(7), ymm(7))
+	k.VPSUBW(a, ymm(1), ymm(8))
+	k.VPSLLW(Imm(2), ymm(2), a)
+	k.VPADDW(ymm(0), a, a)
+	k.VPADDW(ymm(1), ymm(1), b)
+	k.VPADDW(b, a, ymm(9))
+	k.VPSUBW(b, a, ymm(10))
 }
