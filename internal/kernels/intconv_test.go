@@ -186,7 +186,7 @@ func TestIntConv(t *testing.T) {
 func TestIntConvSquare(t *testing.T) {
 	forEach(t, "intconv", func(t *testing.T) {
 		r := testRand()
-		for _, c := range []int{16, 17, 24, 31, 48, 70} {
+		for _, c := range []int{16, 17, 24, 31, 48, 70, 113, 240} { // those of the last two are summed in chunks
 			for _, o := range []int{16, 24, 32, 40, 72} {
 				for range 3 {
 					shape := ConvShape{C: c, O: o, KH: 3, KW: 3, H: 3 + r.IntN(10), W: 3 + r.IntN(20)}
@@ -261,33 +261,45 @@ func TestIntConvLarge(t *testing.T) {
 func TestIntConvExtremes(t *testing.T) {
 	forEach(t, "intconv", func(t *testing.T) {
 		for _, o := range operandCases {
-			s := IntConv{ConvShape: ConvShape{C: 1000, O: 24, KH: 1, KW: 1, H: 1, W: 5}, Signed: o.signed, Bits: o.bits}
-			if err := s.Complete(); err != nil {
-				t.Fatal(err)
-			}
-			for _, weight := range []int{min(o.most, 127), -o.most} {
-				for _, v := range []int{0, 1<<o.bits - 1} {
-					x, w := make([]uint8, s.C*s.W+Slack), make([]uint8, s.WeightSize())
-					for i := range x {
-						x[i] = o.code(v)
-					}
-					for i := range w {
-						w[i] = uint8(weight)
-					}
-					var p IntWeights
-					s.Pack(&p, w)
-					s.Start(&p, nil, 0)
-					acc := make([]int32, s.O*s.W)
-					s.Rows(acc, x, Dense(1, 1, s.W, s.C), &p, make([]uint8, s.ScratchLen()), 0, 0, 1)
-					for i, got := range acc {
-						if want := int32(s.C*weight) * o.value(x[0]); got != want {
-							t.Fatalf("%v: weight %d, code %d: sum %d of %d: %d, want %d", o, weight, o.value(x[0]), i, s.C, got, want)
-						}
-					}
-				}
+			for _, shape := range []ConvShape{
+				{C: 1000, O: 24, KH: 1, KW: 1, H: 1, W: 5},
+				{C: 112, O: 16, KH: 3, KW: 3, H: 6, W: 6},
+				{C: 128, O: 24, KH: 3, KW: 3, H: 7, W: 9},
+			} {
+				testExtremes(t, shape, o)
 			}
 		}
 	})
+}
+
+func testExtremes(t *testing.T, shape ConvShape, o operands) {
+	t.Helper()
+	s := IntConv{ConvShape: shape, Signed: o.signed, Bits: o.bits}
+	if err := s.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	xl := Dense(1, s.H, s.W, s.C)
+	x, w := make([]uint8, s.H*s.W*s.C+Slack), make([]uint8, s.WeightSize())
+	acc := make([]int32, s.OH*s.OW*s.O)
+	for _, weight := range []int{min(o.most, 127), -o.most} {
+		for _, v := range []int{0, 1<<o.bits - 1} {
+			for i := range x {
+				x[i] = o.code(v)
+			}
+			for i := range w {
+				w[i] = uint8(weight)
+			}
+			var p IntWeights
+			s.Pack(&p, w)
+			s.Start(&p, nil, 0)
+			s.Rows(acc, x, xl, &p, make([]uint8, s.ScratchLen()), 0, 0, s.OH)
+			for i, got := range acc {
+				if want := int32(s.KH*s.KW*s.C*weight) * o.value(x[0]); got != want {
+					t.Fatalf("%s, %v: weight %d, code %d: sum %d: %d, want %d", s.name(), o, weight, o.value(x[0]), i, got, want)
+				}
+			}
+		}
+	}
 }
 
 func testIntConv(t *testing.T, r *rand.Rand, shape ConvShape, o operands, gap int) {

@@ -29,7 +29,7 @@ func (s *IntConv) packLowered(p *IntWeights, w []uint8) {
 	steps := narrowSteps(s.bits(), int(most))
 	form, offset := pairForm, int32(0)
 	switch {
-	case s.winograd() && steps < s.winogradSteps():
+	case s.winograd():
 		form = winogradForm
 	case steps >= 2: // of which the loop takes two in a turn
 		form, offset = narrowForm, s.offset()

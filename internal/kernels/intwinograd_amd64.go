@@ -34,18 +34,11 @@ const (
 	winogradPoints = winogradWindow * winogradWindow // places of a transformed tile
 )
 
-// winograd reports whether winogradForm can compute s, and should where 16-bit pairs are the choice.
+// winograd reports whether winogradForm computes s: it does where it is faster than the other forms,
+// also than narrowForm at any width.
 func (s *IntConv) winograd() bool {
 	return s.KH == 3 && s.KW == 3 && s.StrideH == 1 && s.StrideW == 1 && s.DilH == 1 && s.DilW == 1 && s.Groups == 1 &&
 		s.C >= 16 && s.O >= 16 && s.O%8 == 0 && s.OH >= 3 && s.OW >= 3
-}
-
-// winogradSteps is the number of steps between widenings from which narrowForm is faster.
-func (s *IntConv) winogradSteps() int {
-	if s.C < 32 {
-		return 8
-	}
-	return 16
 }
 
 // winogradChunk returns the channels of a chunk, a multiple of 16.
@@ -67,7 +60,7 @@ func (s *IntConv) eachChunk(f func(c0, c1, c16 int)) {
 func (s *IntConv) winogradWeights() int { return winogradPoints * ceil(s.C, 16) * s.O * 2 }
 
 // winogradRoom is about the size of the scratch that suits the cache.
-const winogradRoom = 96 << 10
+const winogradRoom = 80 << 10
 
 // winogradTiles is the number of tiles that share the scratch.
 func (s *IntConv) winogradTiles() int {
@@ -111,6 +104,15 @@ func winogradInputSignedAVX2(dst, x, temp *uint8, tiles, blocks, point, tile, xT
 
 //go:noescape
 func winogradOutputAVX2(acc, m, base *int32, temp *uint8, tiles, vectors, point, tile, row, pixel, baseRow, basePixel int)
+
+//go:noescape
+func winogradProduct8(m *int32, a *uint8, b *int8, points, tiles, channels, rs, ldc int)
+
+//go:noescape
+func winogradProduct16(m *int32, a *uint8, b *int8, points, tiles, channels, rs, ldc int)
+
+//go:noescape
+func winogradProduct24(m *int32, a *uint8, b *int8, points, tiles, channels, rs, ldc int)
 
 //go:noescape
 func winogradWeightsAVX2(dst, src, temp *int16, vectors, point, tap int)
@@ -193,16 +195,18 @@ func (s *IntConv) rowsWinograd(acc []int32, x []uint8, xl Layout, p *IntWeights,
 // winogradProducts multiplies the transformed codes with the transformed weights at each point, and
 // returns the length of the weights.
 func (s *IntConv) winogradProducts(b *winogradScratch, weights []int8, tiles, c16 int) (length int) {
-	aoff := [1]int{}
-	t := panelProduct{}
-	t.a, t.aoff, t.segments, t.k = unsafe.Pointer(&b.codes[0]), &aoff[0], 1, c16/4
-	t.init = unsafe.Pointer(&zeros)
-	t.rs, t.m, t.lineStep, t.ldc = 2*c16, tiles, 2*tiles*c16, 4*s.O
+	m, a := unsafe.Pointer(&b.products[0]), &b.codes[0]
 	eachPanel(s.O, func(j, vectors int) {
-		t.vectors, t.bs, t.lines = vectors, c16*vectors*16, winogradPoints
-		t.b, t.c = unsafe.Pointer(&weights[length]), unsafe.Pointer(&b.products[4*j])
-		length += winogradPoints * t.bs
-		t.call()
+		c, w := (*int32)(unsafe.Add(m, 4*j)), &weights[length]
+		length += winogradPoints * c16 * vectors * 16
+		switch vectors {
+		case 1:
+			winogradProduct8(c, a, w, winogradPoints, tiles, c16, 2*c16, 4*s.O)
+		case 2:
+			winogradProduct16(c, a, w, winogradPoints, tiles, c16, 2*c16, 4*s.O)
+		default:
+			winogradProduct24(c, a, w, winogradPoints, tiles, c16, 2*c16, 4*s.O)
+		}
 	})
 	return length
 }
@@ -263,6 +267,3 @@ func (s *IntConv) copyTile(tile, acc []int32, r tileRun, out bool) {
 		}
 	}
 }
-
-// zeros are initial values.
-var zeros [24]int32

@@ -1390,3 +1390,1490 @@ vector:
 	JNE     vector
 	VZEROUPPER
 	RET
+
+// func winogradProduct8(m *int32, a *uint8, b *int8, points int, tiles int, channels int, rs int, ldc int)
+// Requires: AVX, AVX2
+TEXT ·winogradProduct8(SB), NOSPLIT, $0-64
+	// m = a·b for each point and 8 columns, tiles of a rs bytes apart, those of m ldc bytes. Y4 to Y15 are the accumulators, Y0 and Y1 weights, Y2 a pair of codes, Y3 products.
+	MOVQ m+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ ldc+56(FP), BX
+	MOVQ rs+48(FP), SI
+	LEAQ (SI)(SI*2), DI
+	LEAQ (SI)(SI*4), R8
+
+winogradProduct8_point:
+	MOVQ tiles+32(FP), R9
+
+winogradProduct8_next:
+	CMPQ R9, $0x06
+	JGE  winogradProduct8_6
+	CMPQ R9, $0x05
+	JEQ  winogradProduct8_5
+	CMPQ R9, $0x04
+	JEQ  winogradProduct8_4
+	CMPQ R9, $0x03
+	JEQ  winogradProduct8_3
+	CMPQ R9, $0x02
+	JEQ  winogradProduct8_2
+	CMPQ R9, $0x01
+	JEQ  winogradProduct8_1
+
+winogradProduct8_done:
+	MOVQ R12, DX
+	DECQ points+24(FP)
+	JNE  winogradProduct8_point
+	VZEROUPPER
+	RET
+
+winogradProduct8_6:
+	MOVQ         CX, R11
+	MOVQ         DX, R12
+	MOVQ         channels+40(FP), R10
+	VMOVDQU      (R12), Y0
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y4
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y5
+	VPBROADCASTD (R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y6
+	VPBROADCASTD (R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y7
+	VPBROADCASTD (R11)(SI*4), Y2
+	VPMADDWD     Y0, Y2, Y8
+	VPBROADCASTD (R11)(R8*1), Y2
+	VPMADDWD     Y0, Y2, Y9
+	VMOVDQU      32(R12), Y0
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD 4(R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	VPBROADCASTD 4(R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	VPBROADCASTD 4(R11)(SI*4), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y8, Y8
+	VPBROADCASTD 4(R11)(R8*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	ADDQ         $0x08, R11
+	ADDQ         $0x40, R12
+	SUBQ         $0x04, R10
+
+winogradProduct8_6_quad:
+	VMOVDQU      (R12), Y0
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD (R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	VPBROADCASTD (R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	VPBROADCASTD (R11)(SI*4), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y8, Y8
+	VPBROADCASTD (R11)(R8*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	VMOVDQU      32(R12), Y0
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD 4(R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	VPBROADCASTD 4(R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	VPBROADCASTD 4(R11)(SI*4), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y8, Y8
+	VPBROADCASTD 4(R11)(R8*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	ADDQ         $0x08, R11
+	ADDQ         $0x40, R12
+	SUBQ         $0x04, R10
+	JNE          winogradProduct8_6_quad
+	VMOVDQU      Y4, (AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y5, (AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y6, (AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y7, (AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y8, (AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y9, (AX)
+	ADDQ         BX, AX
+	LEAQ         (CX)(R8*1), CX
+	ADDQ         SI, CX
+	SUBQ         $0x06, R9
+	JMP          winogradProduct8_next
+
+winogradProduct8_5:
+	MOVQ         CX, R11
+	MOVQ         DX, R12
+	MOVQ         channels+40(FP), R10
+	VMOVDQU      (R12), Y0
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y4
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y5
+	VPBROADCASTD (R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y6
+	VPBROADCASTD (R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y7
+	VPBROADCASTD (R11)(SI*4), Y2
+	VPMADDWD     Y0, Y2, Y8
+	VMOVDQU      32(R12), Y0
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD 4(R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	VPBROADCASTD 4(R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	VPBROADCASTD 4(R11)(SI*4), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y8, Y8
+	ADDQ         $0x08, R11
+	ADDQ         $0x40, R12
+	SUBQ         $0x04, R10
+
+winogradProduct8_5_quad:
+	VMOVDQU      (R12), Y0
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD (R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	VPBROADCASTD (R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	VPBROADCASTD (R11)(SI*4), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y8, Y8
+	VMOVDQU      32(R12), Y0
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD 4(R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	VPBROADCASTD 4(R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	VPBROADCASTD 4(R11)(SI*4), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y8, Y8
+	ADDQ         $0x08, R11
+	ADDQ         $0x40, R12
+	SUBQ         $0x04, R10
+	JNE          winogradProduct8_5_quad
+	VMOVDQU      Y4, (AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y5, (AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y6, (AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y7, (AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y8, (AX)
+	ADDQ         BX, AX
+	LEAQ         (CX)(SI*4), CX
+	ADDQ         SI, CX
+	JMP          winogradProduct8_done
+
+winogradProduct8_4:
+	MOVQ         CX, R11
+	MOVQ         DX, R12
+	MOVQ         channels+40(FP), R10
+	VMOVDQU      (R12), Y0
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y4
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y5
+	VPBROADCASTD (R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y6
+	VPBROADCASTD (R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y7
+	VMOVDQU      32(R12), Y0
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD 4(R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	VPBROADCASTD 4(R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	ADDQ         $0x08, R11
+	ADDQ         $0x40, R12
+	SUBQ         $0x04, R10
+
+winogradProduct8_4_quad:
+	VMOVDQU      (R12), Y0
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD (R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	VPBROADCASTD (R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	VMOVDQU      32(R12), Y0
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD 4(R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	VPBROADCASTD 4(R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	ADDQ         $0x08, R11
+	ADDQ         $0x40, R12
+	SUBQ         $0x04, R10
+	JNE          winogradProduct8_4_quad
+	VMOVDQU      Y4, (AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y5, (AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y6, (AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y7, (AX)
+	ADDQ         BX, AX
+	LEAQ         (CX)(DI*1), CX
+	ADDQ         SI, CX
+	JMP          winogradProduct8_done
+
+winogradProduct8_3:
+	MOVQ         CX, R11
+	MOVQ         DX, R12
+	MOVQ         channels+40(FP), R10
+	VMOVDQU      (R12), Y0
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y4
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y5
+	VPBROADCASTD (R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y6
+	VMOVDQU      32(R12), Y0
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD 4(R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	ADDQ         $0x08, R11
+	ADDQ         $0x40, R12
+	SUBQ         $0x04, R10
+
+winogradProduct8_3_quad:
+	VMOVDQU      (R12), Y0
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD (R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	VMOVDQU      32(R12), Y0
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD 4(R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	ADDQ         $0x08, R11
+	ADDQ         $0x40, R12
+	SUBQ         $0x04, R10
+	JNE          winogradProduct8_3_quad
+	VMOVDQU      Y4, (AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y5, (AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y6, (AX)
+	ADDQ         BX, AX
+	LEAQ         (CX)(SI*2), CX
+	ADDQ         SI, CX
+	JMP          winogradProduct8_done
+
+winogradProduct8_2:
+	MOVQ         CX, R11
+	MOVQ         DX, R12
+	MOVQ         channels+40(FP), R10
+	VMOVDQU      (R12), Y0
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y4
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y5
+	VMOVDQU      32(R12), Y0
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	ADDQ         $0x08, R11
+	ADDQ         $0x40, R12
+	SUBQ         $0x04, R10
+
+winogradProduct8_2_quad:
+	VMOVDQU      (R12), Y0
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VMOVDQU      32(R12), Y0
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	ADDQ         $0x08, R11
+	ADDQ         $0x40, R12
+	SUBQ         $0x04, R10
+	JNE          winogradProduct8_2_quad
+	VMOVDQU      Y4, (AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y5, (AX)
+	ADDQ         BX, AX
+	LEAQ         (CX)(SI*1), CX
+	ADDQ         SI, CX
+	JMP          winogradProduct8_done
+
+winogradProduct8_1:
+	MOVQ         CX, R11
+	MOVQ         DX, R12
+	MOVQ         channels+40(FP), R10
+	VMOVDQU      (R12), Y0
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y4
+	VMOVDQU      32(R12), Y0
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	ADDQ         $0x08, R11
+	ADDQ         $0x40, R12
+	SUBQ         $0x04, R10
+
+winogradProduct8_1_quad:
+	VMOVDQU      (R12), Y0
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	VMOVDQU      32(R12), Y0
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	ADDQ         $0x08, R11
+	ADDQ         $0x40, R12
+	SUBQ         $0x04, R10
+	JNE          winogradProduct8_1_quad
+	VMOVDQU      Y4, (AX)
+	ADDQ         BX, AX
+	LEAQ         (CX), CX
+	ADDQ         SI, CX
+	JMP          winogradProduct8_done
+
+// func winogradProduct16(m *int32, a *uint8, b *int8, points int, tiles int, channels int, rs int, ldc int)
+// Requires: AVX, AVX2
+TEXT ·winogradProduct16(SB), NOSPLIT, $0-64
+	// m = a·b for each point and 16 columns, tiles of a rs bytes apart, those of m ldc bytes. Y4 to Y15 are the accumulators, Y0 and Y1 weights, Y2 a pair of codes, Y3 products.
+	MOVQ m+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ ldc+56(FP), BX
+	MOVQ rs+48(FP), SI
+	LEAQ (SI)(SI*2), DI
+	LEAQ (SI)(SI*4), R8
+
+winogradProduct16_point:
+	MOVQ tiles+32(FP), R9
+
+winogradProduct16_next:
+	CMPQ R9, $0x06
+	JGE  winogradProduct16_6
+	CMPQ R9, $0x05
+	JEQ  winogradProduct16_5
+	CMPQ R9, $0x04
+	JEQ  winogradProduct16_4
+	CMPQ R9, $0x03
+	JEQ  winogradProduct16_3
+	CMPQ R9, $0x02
+	JEQ  winogradProduct16_2
+	CMPQ R9, $0x01
+	JEQ  winogradProduct16_1
+
+winogradProduct16_done:
+	MOVQ R12, DX
+	DECQ points+24(FP)
+	JNE  winogradProduct16_point
+	VZEROUPPER
+	RET
+
+winogradProduct16_6:
+	MOVQ         CX, R11
+	MOVQ         DX, R12
+	MOVQ         channels+40(FP), R10
+	VMOVDQU      (R12), Y0
+	VMOVDQU      32(R12), Y1
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y4
+	VPMADDWD     Y1, Y2, Y5
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y6
+	VPMADDWD     Y1, Y2, Y7
+	VPBROADCASTD (R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y8
+	VPMADDWD     Y1, Y2, Y9
+	VPBROADCASTD (R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y10
+	VPMADDWD     Y1, Y2, Y11
+	VPBROADCASTD (R11)(SI*4), Y2
+	VPMADDWD     Y0, Y2, Y12
+	VPMADDWD     Y1, Y2, Y13
+	VPBROADCASTD (R11)(R8*1), Y2
+	VPMADDWD     Y0, Y2, Y14
+	VPMADDWD     Y1, Y2, Y15
+	VMOVDQU      64(R12), Y0
+	VMOVDQU      96(R12), Y1
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y6, Y6
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	VPBROADCASTD 4(R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y8, Y8
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	VPBROADCASTD 4(R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y10, Y10
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y11, Y11
+	VPBROADCASTD 4(R11)(SI*4), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y12, Y12
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y13, Y13
+	VPBROADCASTD 4(R11)(R8*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y14, Y14
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y15, Y15
+	ADDQ         $0x08, R11
+	ADDQ         $0x80, R12
+	SUBQ         $0x04, R10
+
+winogradProduct16_6_quad:
+	VMOVDQU      (R12), Y0
+	VMOVDQU      32(R12), Y1
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y6, Y6
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	VPBROADCASTD (R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y8, Y8
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	VPBROADCASTD (R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y10, Y10
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y11, Y11
+	VPBROADCASTD (R11)(SI*4), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y12, Y12
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y13, Y13
+	VPBROADCASTD (R11)(R8*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y14, Y14
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y15, Y15
+	VMOVDQU      64(R12), Y0
+	VMOVDQU      96(R12), Y1
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y6, Y6
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	VPBROADCASTD 4(R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y8, Y8
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	VPBROADCASTD 4(R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y10, Y10
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y11, Y11
+	VPBROADCASTD 4(R11)(SI*4), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y12, Y12
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y13, Y13
+	VPBROADCASTD 4(R11)(R8*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y14, Y14
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y15, Y15
+	ADDQ         $0x08, R11
+	ADDQ         $0x80, R12
+	SUBQ         $0x04, R10
+	JNE          winogradProduct16_6_quad
+	VMOVDQU      Y4, (AX)
+	VMOVDQU      Y5, 32(AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y6, (AX)
+	VMOVDQU      Y7, 32(AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y8, (AX)
+	VMOVDQU      Y9, 32(AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y10, (AX)
+	VMOVDQU      Y11, 32(AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y12, (AX)
+	VMOVDQU      Y13, 32(AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y14, (AX)
+	VMOVDQU      Y15, 32(AX)
+	ADDQ         BX, AX
+	LEAQ         (CX)(R8*1), CX
+	ADDQ         SI, CX
+	SUBQ         $0x06, R9
+	JMP          winogradProduct16_next
+
+winogradProduct16_5:
+	MOVQ         CX, R11
+	MOVQ         DX, R12
+	MOVQ         channels+40(FP), R10
+	VMOVDQU      (R12), Y0
+	VMOVDQU      32(R12), Y1
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y4
+	VPMADDWD     Y1, Y2, Y5
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y6
+	VPMADDWD     Y1, Y2, Y7
+	VPBROADCASTD (R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y8
+	VPMADDWD     Y1, Y2, Y9
+	VPBROADCASTD (R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y10
+	VPMADDWD     Y1, Y2, Y11
+	VPBROADCASTD (R11)(SI*4), Y2
+	VPMADDWD     Y0, Y2, Y12
+	VPMADDWD     Y1, Y2, Y13
+	VMOVDQU      64(R12), Y0
+	VMOVDQU      96(R12), Y1
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y6, Y6
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	VPBROADCASTD 4(R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y8, Y8
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	VPBROADCASTD 4(R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y10, Y10
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y11, Y11
+	VPBROADCASTD 4(R11)(SI*4), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y12, Y12
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y13, Y13
+	ADDQ         $0x08, R11
+	ADDQ         $0x80, R12
+	SUBQ         $0x04, R10
+
+winogradProduct16_5_quad:
+	VMOVDQU      (R12), Y0
+	VMOVDQU      32(R12), Y1
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y6, Y6
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	VPBROADCASTD (R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y8, Y8
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	VPBROADCASTD (R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y10, Y10
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y11, Y11
+	VPBROADCASTD (R11)(SI*4), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y12, Y12
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y13, Y13
+	VMOVDQU      64(R12), Y0
+	VMOVDQU      96(R12), Y1
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y6, Y6
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	VPBROADCASTD 4(R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y8, Y8
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	VPBROADCASTD 4(R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y10, Y10
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y11, Y11
+	VPBROADCASTD 4(R11)(SI*4), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y12, Y12
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y13, Y13
+	ADDQ         $0x08, R11
+	ADDQ         $0x80, R12
+	SUBQ         $0x04, R10
+	JNE          winogradProduct16_5_quad
+	VMOVDQU      Y4, (AX)
+	VMOVDQU      Y5, 32(AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y6, (AX)
+	VMOVDQU      Y7, 32(AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y8, (AX)
+	VMOVDQU      Y9, 32(AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y10, (AX)
+	VMOVDQU      Y11, 32(AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y12, (AX)
+	VMOVDQU      Y13, 32(AX)
+	ADDQ         BX, AX
+	LEAQ         (CX)(SI*4), CX
+	ADDQ         SI, CX
+	JMP          winogradProduct16_done
+
+winogradProduct16_4:
+	MOVQ         CX, R11
+	MOVQ         DX, R12
+	MOVQ         channels+40(FP), R10
+	VMOVDQU      (R12), Y0
+	VMOVDQU      32(R12), Y1
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y4
+	VPMADDWD     Y1, Y2, Y5
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y6
+	VPMADDWD     Y1, Y2, Y7
+	VPBROADCASTD (R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y8
+	VPMADDWD     Y1, Y2, Y9
+	VPBROADCASTD (R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y10
+	VPMADDWD     Y1, Y2, Y11
+	VMOVDQU      64(R12), Y0
+	VMOVDQU      96(R12), Y1
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y6, Y6
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	VPBROADCASTD 4(R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y8, Y8
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	VPBROADCASTD 4(R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y10, Y10
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y11, Y11
+	ADDQ         $0x08, R11
+	ADDQ         $0x80, R12
+	SUBQ         $0x04, R10
+
+winogradProduct16_4_quad:
+	VMOVDQU      (R12), Y0
+	VMOVDQU      32(R12), Y1
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y6, Y6
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	VPBROADCASTD (R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y8, Y8
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	VPBROADCASTD (R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y10, Y10
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y11, Y11
+	VMOVDQU      64(R12), Y0
+	VMOVDQU      96(R12), Y1
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y6, Y6
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	VPBROADCASTD 4(R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y8, Y8
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	VPBROADCASTD 4(R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y10, Y10
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y11, Y11
+	ADDQ         $0x08, R11
+	ADDQ         $0x80, R12
+	SUBQ         $0x04, R10
+	JNE          winogradProduct16_4_quad
+	VMOVDQU      Y4, (AX)
+	VMOVDQU      Y5, 32(AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y6, (AX)
+	VMOVDQU      Y7, 32(AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y8, (AX)
+	VMOVDQU      Y9, 32(AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y10, (AX)
+	VMOVDQU      Y11, 32(AX)
+	ADDQ         BX, AX
+	LEAQ         (CX)(DI*1), CX
+	ADDQ         SI, CX
+	JMP          winogradProduct16_done
+
+winogradProduct16_3:
+	MOVQ         CX, R11
+	MOVQ         DX, R12
+	MOVQ         channels+40(FP), R10
+	VMOVDQU      (R12), Y0
+	VMOVDQU      32(R12), Y1
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y4
+	VPMADDWD     Y1, Y2, Y5
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y6
+	VPMADDWD     Y1, Y2, Y7
+	VPBROADCASTD (R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y8
+	VPMADDWD     Y1, Y2, Y9
+	VMOVDQU      64(R12), Y0
+	VMOVDQU      96(R12), Y1
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y6, Y6
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	VPBROADCASTD 4(R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y8, Y8
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	ADDQ         $0x08, R11
+	ADDQ         $0x80, R12
+	SUBQ         $0x04, R10
+
+winogradProduct16_3_quad:
+	VMOVDQU      (R12), Y0
+	VMOVDQU      32(R12), Y1
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y6, Y6
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	VPBROADCASTD (R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y8, Y8
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	VMOVDQU      64(R12), Y0
+	VMOVDQU      96(R12), Y1
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y6, Y6
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	VPBROADCASTD 4(R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y8, Y8
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	ADDQ         $0x08, R11
+	ADDQ         $0x80, R12
+	SUBQ         $0x04, R10
+	JNE          winogradProduct16_3_quad
+	VMOVDQU      Y4, (AX)
+	VMOVDQU      Y5, 32(AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y6, (AX)
+	VMOVDQU      Y7, 32(AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y8, (AX)
+	VMOVDQU      Y9, 32(AX)
+	ADDQ         BX, AX
+	LEAQ         (CX)(SI*2), CX
+	ADDQ         SI, CX
+	JMP          winogradProduct16_done
+
+winogradProduct16_2:
+	MOVQ         CX, R11
+	MOVQ         DX, R12
+	MOVQ         channels+40(FP), R10
+	VMOVDQU      (R12), Y0
+	VMOVDQU      32(R12), Y1
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y4
+	VPMADDWD     Y1, Y2, Y5
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y6
+	VPMADDWD     Y1, Y2, Y7
+	VMOVDQU      64(R12), Y0
+	VMOVDQU      96(R12), Y1
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y6, Y6
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	ADDQ         $0x08, R11
+	ADDQ         $0x80, R12
+	SUBQ         $0x04, R10
+
+winogradProduct16_2_quad:
+	VMOVDQU      (R12), Y0
+	VMOVDQU      32(R12), Y1
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y6, Y6
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	VMOVDQU      64(R12), Y0
+	VMOVDQU      96(R12), Y1
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y6, Y6
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	ADDQ         $0x08, R11
+	ADDQ         $0x80, R12
+	SUBQ         $0x04, R10
+	JNE          winogradProduct16_2_quad
+	VMOVDQU      Y4, (AX)
+	VMOVDQU      Y5, 32(AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y6, (AX)
+	VMOVDQU      Y7, 32(AX)
+	ADDQ         BX, AX
+	LEAQ         (CX)(SI*1), CX
+	ADDQ         SI, CX
+	JMP          winogradProduct16_done
+
+winogradProduct16_1:
+	MOVQ         CX, R11
+	MOVQ         DX, R12
+	MOVQ         channels+40(FP), R10
+	VMOVDQU      (R12), Y0
+	VMOVDQU      32(R12), Y1
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y4
+	VPMADDWD     Y1, Y2, Y5
+	VMOVDQU      64(R12), Y0
+	VMOVDQU      96(R12), Y1
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	ADDQ         $0x08, R11
+	ADDQ         $0x80, R12
+	SUBQ         $0x04, R10
+
+winogradProduct16_1_quad:
+	VMOVDQU      (R12), Y0
+	VMOVDQU      32(R12), Y1
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	VMOVDQU      64(R12), Y0
+	VMOVDQU      96(R12), Y1
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y2
+	VPADDD       Y2, Y5, Y5
+	ADDQ         $0x08, R11
+	ADDQ         $0x80, R12
+	SUBQ         $0x04, R10
+	JNE          winogradProduct16_1_quad
+	VMOVDQU      Y4, (AX)
+	VMOVDQU      Y5, 32(AX)
+	ADDQ         BX, AX
+	LEAQ         (CX), CX
+	ADDQ         SI, CX
+	JMP          winogradProduct16_done
+
+// func winogradProduct24(m *int32, a *uint8, b *int8, points int, tiles int, channels int, rs int, ldc int)
+// Requires: AVX, AVX2
+TEXT ·winogradProduct24(SB), NOSPLIT, $0-64
+	// m = a·b for each point and 24 columns, tiles of a rs bytes apart, those of m ldc bytes. Y4 to Y15 are the accumulators, Y0 and Y1 weights, Y2 a pair of codes, Y3 products.
+	MOVQ m+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ ldc+56(FP), BX
+	MOVQ rs+48(FP), SI
+	LEAQ (SI)(SI*2), DI
+	LEAQ (SI)(SI*4), R8
+
+winogradProduct24_point:
+	MOVQ tiles+32(FP), R8
+
+winogradProduct24_next:
+	CMPQ R8, $0x04
+	JGE  winogradProduct24_4
+	CMPQ R8, $0x03
+	JEQ  winogradProduct24_3
+	CMPQ R8, $0x02
+	JEQ  winogradProduct24_2
+	CMPQ R8, $0x01
+	JEQ  winogradProduct24_1
+
+winogradProduct24_done:
+	MOVQ R9, DX
+	DECQ points+24(FP)
+	JNE  winogradProduct24_point
+	VZEROUPPER
+	RET
+
+winogradProduct24_4:
+	MOVQ         CX, R11
+	MOVQ         DX, R9
+	MOVQ         channels+40(FP), R10
+	VMOVDQU      (R9), Y0
+	VMOVDQU      32(R9), Y1
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y4
+	VPMADDWD     Y1, Y2, Y5
+	VPMADDWD     64(R9), Y2, Y6
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y7
+	VPMADDWD     Y1, Y2, Y8
+	VPMADDWD     64(R9), Y2, Y9
+	VPBROADCASTD (R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y10
+	VPMADDWD     Y1, Y2, Y11
+	VPMADDWD     64(R9), Y2, Y12
+	VPBROADCASTD (R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y13
+	VPMADDWD     Y1, Y2, Y14
+	VPMADDWD     64(R9), Y2, Y15
+	VMOVDQU      96(R9), Y0
+	VMOVDQU      128(R9), Y1
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y5, Y5
+	VPMADDWD     160(R9), Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y7, Y7
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y8, Y8
+	VPMADDWD     160(R9), Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	VPBROADCASTD 4(R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y10, Y10
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y11, Y11
+	VPMADDWD     160(R9), Y2, Y2
+	VPADDD       Y2, Y12, Y12
+	VPBROADCASTD 4(R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y13, Y13
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y14, Y14
+	VPMADDWD     160(R9), Y2, Y2
+	VPADDD       Y2, Y15, Y15
+	ADDQ         $0x08, R11
+	ADDQ         $0xc0, R9
+	SUBQ         $0x04, R10
+
+winogradProduct24_4_quad:
+	VMOVDQU      (R9), Y0
+	VMOVDQU      32(R9), Y1
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y5, Y5
+	VPMADDWD     64(R9), Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y7, Y7
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y8, Y8
+	VPMADDWD     64(R9), Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	VPBROADCASTD (R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y10, Y10
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y11, Y11
+	VPMADDWD     64(R9), Y2, Y2
+	VPADDD       Y2, Y12, Y12
+	VPBROADCASTD (R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y13, Y13
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y14, Y14
+	VPMADDWD     64(R9), Y2, Y2
+	VPADDD       Y2, Y15, Y15
+	VMOVDQU      96(R9), Y0
+	VMOVDQU      128(R9), Y1
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y5, Y5
+	VPMADDWD     160(R9), Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y7, Y7
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y8, Y8
+	VPMADDWD     160(R9), Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	VPBROADCASTD 4(R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y10, Y10
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y11, Y11
+	VPMADDWD     160(R9), Y2, Y2
+	VPADDD       Y2, Y12, Y12
+	VPBROADCASTD 4(R11)(DI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y13, Y13
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y14, Y14
+	VPMADDWD     160(R9), Y2, Y2
+	VPADDD       Y2, Y15, Y15
+	ADDQ         $0x08, R11
+	ADDQ         $0xc0, R9
+	SUBQ         $0x04, R10
+	JNE          winogradProduct24_4_quad
+	VMOVDQU      Y4, (AX)
+	VMOVDQU      Y5, 32(AX)
+	VMOVDQU      Y6, 64(AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y7, (AX)
+	VMOVDQU      Y8, 32(AX)
+	VMOVDQU      Y9, 64(AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y10, (AX)
+	VMOVDQU      Y11, 32(AX)
+	VMOVDQU      Y12, 64(AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y13, (AX)
+	VMOVDQU      Y14, 32(AX)
+	VMOVDQU      Y15, 64(AX)
+	ADDQ         BX, AX
+	LEAQ         (CX)(DI*1), CX
+	ADDQ         SI, CX
+	SUBQ         $0x04, R8
+	JMP          winogradProduct24_next
+
+winogradProduct24_3:
+	MOVQ         CX, R11
+	MOVQ         DX, R9
+	MOVQ         channels+40(FP), R10
+	VMOVDQU      (R9), Y0
+	VMOVDQU      32(R9), Y1
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y4
+	VPMADDWD     Y1, Y2, Y5
+	VPMADDWD     64(R9), Y2, Y6
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y7
+	VPMADDWD     Y1, Y2, Y8
+	VPMADDWD     64(R9), Y2, Y9
+	VPBROADCASTD (R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y10
+	VPMADDWD     Y1, Y2, Y11
+	VPMADDWD     64(R9), Y2, Y12
+	VMOVDQU      96(R9), Y0
+	VMOVDQU      128(R9), Y1
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y5, Y5
+	VPMADDWD     160(R9), Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y7, Y7
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y8, Y8
+	VPMADDWD     160(R9), Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	VPBROADCASTD 4(R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y10, Y10
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y11, Y11
+	VPMADDWD     160(R9), Y2, Y2
+	VPADDD       Y2, Y12, Y12
+	ADDQ         $0x08, R11
+	ADDQ         $0xc0, R9
+	SUBQ         $0x04, R10
+
+winogradProduct24_3_quad:
+	VMOVDQU      (R9), Y0
+	VMOVDQU      32(R9), Y1
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y5, Y5
+	VPMADDWD     64(R9), Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y7, Y7
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y8, Y8
+	VPMADDWD     64(R9), Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	VPBROADCASTD (R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y10, Y10
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y11, Y11
+	VPMADDWD     64(R9), Y2, Y2
+	VPADDD       Y2, Y12, Y12
+	VMOVDQU      96(R9), Y0
+	VMOVDQU      128(R9), Y1
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y5, Y5
+	VPMADDWD     160(R9), Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y7, Y7
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y8, Y8
+	VPMADDWD     160(R9), Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	VPBROADCASTD 4(R11)(SI*2), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y10, Y10
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y11, Y11
+	VPMADDWD     160(R9), Y2, Y2
+	VPADDD       Y2, Y12, Y12
+	ADDQ         $0x08, R11
+	ADDQ         $0xc0, R9
+	SUBQ         $0x04, R10
+	JNE          winogradProduct24_3_quad
+	VMOVDQU      Y4, (AX)
+	VMOVDQU      Y5, 32(AX)
+	VMOVDQU      Y6, 64(AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y7, (AX)
+	VMOVDQU      Y8, 32(AX)
+	VMOVDQU      Y9, 64(AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y10, (AX)
+	VMOVDQU      Y11, 32(AX)
+	VMOVDQU      Y12, 64(AX)
+	ADDQ         BX, AX
+	LEAQ         (CX)(SI*2), CX
+	ADDQ         SI, CX
+	JMP          winogradProduct24_done
+
+winogradProduct24_2:
+	MOVQ         CX, R11
+	MOVQ         DX, R9
+	MOVQ         channels+40(FP), R10
+	VMOVDQU      (R9), Y0
+	VMOVDQU      32(R9), Y1
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y4
+	VPMADDWD     Y1, Y2, Y5
+	VPMADDWD     64(R9), Y2, Y6
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y7
+	VPMADDWD     Y1, Y2, Y8
+	VPMADDWD     64(R9), Y2, Y9
+	VMOVDQU      96(R9), Y0
+	VMOVDQU      128(R9), Y1
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y5, Y5
+	VPMADDWD     160(R9), Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y7, Y7
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y8, Y8
+	VPMADDWD     160(R9), Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	ADDQ         $0x08, R11
+	ADDQ         $0xc0, R9
+	SUBQ         $0x04, R10
+
+winogradProduct24_2_quad:
+	VMOVDQU      (R9), Y0
+	VMOVDQU      32(R9), Y1
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y5, Y5
+	VPMADDWD     64(R9), Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	VPBROADCASTD (R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y7, Y7
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y8, Y8
+	VPMADDWD     64(R9), Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	VMOVDQU      96(R9), Y0
+	VMOVDQU      128(R9), Y1
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y5, Y5
+	VPMADDWD     160(R9), Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	VPBROADCASTD 4(R11)(SI*1), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y7, Y7
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y8, Y8
+	VPMADDWD     160(R9), Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	ADDQ         $0x08, R11
+	ADDQ         $0xc0, R9
+	SUBQ         $0x04, R10
+	JNE          winogradProduct24_2_quad
+	VMOVDQU      Y4, (AX)
+	VMOVDQU      Y5, 32(AX)
+	VMOVDQU      Y6, 64(AX)
+	ADDQ         BX, AX
+	VMOVDQU      Y7, (AX)
+	VMOVDQU      Y8, 32(AX)
+	VMOVDQU      Y9, 64(AX)
+	ADDQ         BX, AX
+	LEAQ         (CX)(SI*1), CX
+	ADDQ         SI, CX
+	JMP          winogradProduct24_done
+
+winogradProduct24_1:
+	MOVQ         CX, R11
+	MOVQ         DX, R9
+	MOVQ         channels+40(FP), R10
+	VMOVDQU      (R9), Y0
+	VMOVDQU      32(R9), Y1
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y4
+	VPMADDWD     Y1, Y2, Y5
+	VPMADDWD     64(R9), Y2, Y6
+	VMOVDQU      96(R9), Y0
+	VMOVDQU      128(R9), Y1
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y5, Y5
+	VPMADDWD     160(R9), Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	ADDQ         $0x08, R11
+	ADDQ         $0xc0, R9
+	SUBQ         $0x04, R10
+
+winogradProduct24_1_quad:
+	VMOVDQU      (R9), Y0
+	VMOVDQU      32(R9), Y1
+	VPBROADCASTD (R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y5, Y5
+	VPMADDWD     64(R9), Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	VMOVDQU      96(R9), Y0
+	VMOVDQU      128(R9), Y1
+	VPBROADCASTD 4(R11), Y2
+	VPMADDWD     Y0, Y2, Y3
+	VPADDD       Y3, Y4, Y4
+	VPMADDWD     Y1, Y2, Y3
+	VPADDD       Y3, Y5, Y5
+	VPMADDWD     160(R9), Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	ADDQ         $0x08, R11
+	ADDQ         $0xc0, R9
+	SUBQ         $0x04, R10
+	JNE          winogradProduct24_1_quad
+	VMOVDQU      Y4, (AX)
+	VMOVDQU      Y5, 32(AX)
+	VMOVDQU      Y6, 64(AX)
+	ADDQ         BX, AX
+	LEAQ         (CX), CX
+	ADDQ         SI, CX
+	JMP          winogradProduct24_done

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -14,6 +16,9 @@ func intwinograd(c *build.Context) {
 	winogradInput(c, "winogradInputSignedAVX2", func(k *rowKernel) func(ops ...Op) { return k.VPMOVSXBW })
 	winogradOutput(c)
 	winogradWeights(c)
+	for v := 1; v <= 3; v++ {
+		winogradProduct(c, v)
+	}
 }
 
 // A stride is the distance of six places in memory, in registers.
@@ -273,4 +278,94 @@ func (k *rowKernel) transformKernel() {
 	k.VPADDW(ymm(1), ymm(1), b)
 	k.VPADDW(b, a, ymm(9))
 	k.VPSUBW(b, a, ymm(10))
+}
+
+// winogradProduct writes the product of transformed codes and a panel of transformed weights at each
+// point, for panels of v vectors.
+func winogradProduct(c *build.Context, v int) {
+	name := fmt.Sprintf("winogradProduct%d", 8*v)
+	k := newRowKernel(c, name, "func(m *int32, a *uint8, b *int8, points, tiles, channels, rs, ldc int)",
+		fmt.Sprintf("m = a·b for each point and %d columns, tiles of a rs bytes apart, those of m ldc bytes. "+
+			"Y4 to Y15 are the accumulators, Y0 and Y1 weights, Y2 a pair of codes, Y3 products.", 8*v))
+	m, a, b, ldc := k.load("m"), k.load("a"), k.load("b"), k.load("ldc")
+	rows := k.stride(k.load("rs"))
+	left, quads, p, w := k.GP64(), k.GP64(), k.GP64(), k.GP64()
+	most := min(12/v, 6)
+	label := func(n int) string { return fmt.Sprint(name, "_", n) }
+	acc := func(i, j int) reg.VecPhysical { return ymm(4 + i*v + j) }
+	// step multiplies one pair of channels of n tiles.
+	step := func(n, pair int, first bool) {
+		weights := func(j int) Mem { return Mem{Base: w, Disp: 32 * (pair*v + j)} }
+		for j := range min(v, 2) {
+			k.VMOVDQU(weights(j), ymm(j))
+		}
+		for i := range n {
+			k.VPBROADCASTD(rows.at(p, i).Offset(4*pair), ymm(2))
+			for j := range v {
+				var weight Op = ymm(j)
+				if j == 2 { // there is no register for it
+					weight = weights(j)
+				}
+				if first {
+					k.VPMADDWD(weight, ymm(2), acc(i, j))
+					continue
+				}
+				product := ymm(3)
+				if j == v-1 {
+					product = ymm(2)
+				}
+				k.VPMADDWD(weight, ymm(2), product)
+				k.VPADDD(product, acc(i, j), acc(i, j))
+			}
+		}
+	}
+	next := func() {
+		k.ADDQ(Imm(8), p)
+		k.ADDQ(Imm(uint64(64*v)), w)
+	}
+	k.Label(name + "_point")
+	k.MOVQ(k.param("tiles"), left)
+	k.Label(name + "_next")
+	k.CMPQ(left, Imm(uint64(most)))
+	k.JGE(LabelRef(label(most)))
+	for n := most - 1; n > 0; n-- {
+		k.CMPQ(left, Imm(uint64(n)))
+		k.JEQ(LabelRef(label(n)))
+	}
+	k.Label(name + "_done")
+	k.MOVQ(w, b)
+	k.DECQ(k.param("points"))
+	k.JNE(LabelRef(name + "_point"))
+	k.VZEROUPPER()
+	k.RET()
+	for n := most; n > 0; n-- {
+		k.Label(label(n))
+		k.MOVQ(a, p)
+		k.MOVQ(b, w)
+		k.MOVQ(k.param("channels"), quads)
+		step(n, 0, true)
+		step(n, 1, false)
+		next()
+		k.SUBQ(Imm(4), quads)
+		k.Label(label(n) + "_quad")
+		step(n, 0, false)
+		step(n, 1, false)
+		next()
+		k.SUBQ(Imm(4), quads)
+		k.JNE(LabelRef(label(n) + "_quad"))
+		for i := range n {
+			for j := range v {
+				k.VMOVDQU(acc(i, j), Mem{Base: m, Disp: 32 * j})
+			}
+			k.ADDQ(ldc, m)
+		}
+		k.LEAQ(rows.at(a, n-1), a)
+		k.ADDQ(rows.one, a)
+		if n < most {
+			k.JMP(LabelRef(name + "_done"))
+			continue
+		}
+		k.SUBQ(Imm(uint64(most)), left)
+		k.JMP(LabelRef(name + "_next"))
+	}
 }
