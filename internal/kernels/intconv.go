@@ -33,6 +33,7 @@ type IntWeights struct {
 	order  []int32 // pairForm and narrowForm: place of each packed weight in a kernel, or −1
 	block  int     // narrowForm: steps between two widenings
 	taps   []int16 // winogradForm: room for packing
+	plan   winogradPlan
 }
 
 // An intForm is an order of packed weights, and the loops that read it.
@@ -47,6 +48,23 @@ const (
 	depthForm                   // depthwise, pairs of taps, for AVX2
 	tileForm                    // panels for the tiles of AMX
 )
+
+// A winogradPlan is how winogradForm computes a convolution.
+type winogradPlan struct {
+	partsW, parts int // of a kernel row, and of the kernel
+	out           int // output channels, rounded up to whole vectors
+	tiles         int // that share the scratch
+	wide          int // tiles of a row
+	chunks        []winogradChunk
+}
+
+// A winogradChunk is a range of channels that are summed at once.
+type winogradChunk struct {
+	first, channels int
+	blocks          int // of 16 channels, the last with codes that do not count
+	depth           int // channels of all parts, rounded up to a multiple of four
+	stride          int // the same with room for what does not count
+}
 
 // Pack brings the codes w [O Cg KH KW], int8 bit patterns, into the order that Rows reads. It
 // allocates when first called.

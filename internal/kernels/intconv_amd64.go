@@ -26,7 +26,8 @@ func (s *IntConv) ScratchLen() int {
 		most = max(most, l.bytes(s.band(&l)))
 	}
 	if s.winograd() {
-		most = max(most, s.winogradBytes(s.winogradTiles()))
+		p := s.planWinograd(nil)
+		most = max(most, p.bytes(p.tiles))
 	}
 	return most
 }
@@ -71,7 +72,7 @@ func (s *IntConv) rowsOwn(acc []int32, x []uint8, xl Layout, p *IntWeights, scra
 		return
 	}
 	if p.form == winogradForm {
-		if need := s.winogradBytes(s.winogradTiles()); len(scratch) < need {
+		if need := p.plan.bytes(p.plan.tiles); len(scratch) < need {
 			panic("kernels: integer conv: the scratch is too short")
 		}
 		s.rowsWinograd(acc, x, xl, p, scratch, n, oh0, oh1)

@@ -181,15 +181,15 @@ func TestIntConv(t *testing.T) {
 	})
 }
 
-// Convolutions of 3×3 and many channels have a form of their own, whose tiles are cut off at odd
-// ends.
+// Convolutions with a stride of 1 and many channels have a form of their own, whose tiles are cut off
+// at odd ends and whose larger kernels are cut into parts. Many channels are summed in chunks.
 func TestIntConvSquare(t *testing.T) {
 	forEach(t, "intconv", func(t *testing.T) {
 		r := testRand()
-		for _, c := range []int{16, 17, 24, 31, 48, 70, 113, 240} { // those of the last two are summed in chunks
-			for _, o := range []int{16, 24, 32, 40, 72} {
-				for range 3 {
-					shape := ConvShape{C: c, O: o, KH: 3, KW: 3, H: 3 + r.IntN(10), W: 3 + r.IntN(20)}
+		for _, k := range [][2]int{{3, 3}, {5, 5}, {3, 5}, {6, 3}, {7, 7}} {
+			for _, c := range []int{16, 17, 24, 31, 48, 70, 113, 240} {
+				for _, o := range []int{16, 19, 24, 32, 40, 50, 72} {
+					shape := ConvShape{C: c, O: o, KH: k[0], KW: k[1], H: k[0] + r.IntN(12), W: k[1] + r.IntN(20)}
 					shape.PadTop, shape.PadLeft, shape.PadBottom, shape.PadRight = r.IntN(2), r.IntN(2), r.IntN(2), r.IntN(2)
 					if err := shape.Complete(); err != nil {
 						t.Fatal(err)
@@ -265,6 +265,7 @@ func TestIntConvExtremes(t *testing.T) {
 				{C: 1000, O: 24, KH: 1, KW: 1, H: 1, W: 5},
 				{C: 112, O: 16, KH: 3, KW: 3, H: 6, W: 6},
 				{C: 128, O: 24, KH: 3, KW: 3, H: 7, W: 9},
+				{C: 48, O: 20, KH: 5, KW: 5, H: 9, W: 9},
 			} {
 				testExtremes(t, shape, o)
 			}

@@ -23,18 +23,21 @@ func narrowSteps(bits, most int) int {
 	return min(math.MaxInt16/(2*(1<<bits-1)*max(most, 1)), 1<<20)
 }
 
-// packLowered chooses between pairForm, narrowForm and winogradForm and packs w.
+// packLowered chooses between winogradForm, pairForm and narrowForm and packs w.
 func (s *IntConv) packLowered(p *IntWeights, w []uint8) {
 	most := codeSumsAVX2(&p.sums[0], &w[0], s.O, len(w)/s.O)
+	if s.winograd() {
+		p.plan = s.planWinograd(p.plan.chunks)
+		p.form, p.data = winogradForm, resize(p.data, p.plan.weights())
+		s.packWinograd(p, w)
+		return
+	}
 	steps := narrowSteps(s.bits(), int(most))
 	form, offset := pairForm, int32(0)
-	switch {
-	case s.winograd():
-		form = winogradForm
-	case steps >= 2: // of which the loop takes two in a turn
+	if steps >= 2 { // of which the loop takes two in a turn
 		form, offset = narrowForm, s.offset()
 	}
-	if room := s.packedMost(); len(p.data) != room { // for every form, so that other weights allocate nothing
+	if room := s.packedMost(); len(p.data) != room { // for both forms, so that other weights allocate nothing
 		p.data, p.form = make([]int8, room), panelForm
 	}
 	l := s.lower(form)
@@ -43,10 +46,6 @@ func (s *IntConv) packLowered(p *IntWeights, w []uint8) {
 		s.setOrder(p, &l)
 	}
 	p.form, p.offset, p.block = form, offset, steps/2
-	if form == winogradForm {
-		s.packWinograd(p, w)
-		return
-	}
 	per := len(w) / s.O
 	_, og := s.groups()
 	at := 0
@@ -61,14 +60,10 @@ func (s *IntConv) packLowered(p *IntWeights, w []uint8) {
 	}
 }
 
-// packedMost returns the size of the packed weights in the largest form.
+// packedMost returns the size of the packed weights in the larger of the two forms.
 func (s *IntConv) packedMost() int {
 	l := s.lower(pairForm)
-	most := s.Groups*ceil(s.O/s.Groups, 8)*l.codes()*l.size + packBlock*2*24
-	if s.winograd() {
-		most = max(most, s.winogradWeights())
-	}
-	return most
+	return s.Groups*ceil(s.O/s.Groups, 8)*l.codes()*l.size + packBlock*2*24
 }
 
 // setOrder computes the place of each code that a column meets in its kernel [Cg KH KW].

@@ -23,76 +23,98 @@ import "unsafe"
 // pairForm, modulo 2^32, as is all that follows: a result r = 9·2^s·y with s ≤ 6. The
 // product of r with the inverse of 9 modulo 2^32 is 2^s·y, and a shift gives y, exactly if
 // y lies below 2^25. Therefore channels are summed in chunks that keep it there.
-
-// winogradChannels is the largest number of channels, a multiple of 16, whose sum of codes times
-// weights lies below 2^25: 9·112·128·255.
-const winogradChannels = 112
+//
+// A larger kernel is cut into parts of 3×3, with zeros where there is no tap. Each part has channels
+// of its own, whose codes lie three rows or columns further on; their products add up before the one
+// transform of all.
 
 const (
 	winogradTile   = 4 // pixels of a row and of a column of a tile
-	winogradWindow = winogradTile + 2
+	winogradKernel = 3
+	winogradWindow = winogradTile + winogradKernel - 1
 	winogradPoints = winogradWindow * winogradWindow // places of a transformed tile
+	winogradSum    = 1 << 25
 )
 
 // winograd reports whether winogradForm computes s: it does where it is faster than the other forms,
 // also than narrowForm at any width.
 func (s *IntConv) winograd() bool {
-	return s.KH == 3 && s.KW == 3 && s.StrideH == 1 && s.StrideW == 1 && s.DilH == 1 && s.DilW == 1 && s.Groups == 1 &&
-		s.C >= 16 && s.O >= 16 && s.O%8 == 0 && s.OH >= 3 && s.OW >= 3
+	products, instead := winogradTile*winogradTile*s.KH*s.KW, winogradPoints*s.parts()
+	return s.StrideH == 1 && s.StrideW == 1 && s.DilH == 1 && s.DilW == 1 && s.Groups == 1 &&
+		min(s.KH, s.KW) >= winogradKernel && products >= 2*instead && s.winogradChannels() > 0 &&
+		min(s.C, s.O) >= 16 && min(s.OH, s.OW) >= 3
 }
 
-// winogradChunk returns the channels of a chunk, a multiple of 16.
-func (s *IntConv) winogradChunk() int {
-	chunks := (s.C + winogradChannels - 1) / winogradChannels
-	return ceil((s.C+chunks-1)/chunks, 16)
-}
+// parts returns the number of parts of the kernel.
+func (s *IntConv) parts() int { return partsOf(s.KH) * partsOf(s.KW) }
 
-// eachChunk calls f for the chunks of channels, with their number rounded up to a multiple of 16.
-func (s *IntConv) eachChunk(f func(c0, c1, c16 int)) {
-	chunk := s.winogradChunk()
-	for c := 0; c < s.C; c += chunk {
-		end := min(c+chunk, s.C)
-		f(c, end, ceil(end-c, 16))
-	}
-}
-
-// winogradWeights returns the bytes of the packed weights.
-func (s *IntConv) winogradWeights() int { return winogradPoints * ceil(s.C, 16) * s.O * 2 }
-
-// winogradRoom is about the size of the scratch that suits the cache.
-const winogradRoom = 80 << 10
-
-// winogradTiles is the number of tiles that share the scratch.
-func (s *IntConv) winogradTiles() int {
-	fit := winogradRoom / (s.winogradBytes(1) - s.winogradBytes(0))
-	return min(max(fit-fit%6, 6), tilesOf(s.OH)*tilesOf(s.OW))
-}
+func partsOf(k int) int { return (k + winogradKernel - 1) / winogradKernel }
 
 // tilesOf returns the tiles of n pixels.
 func tilesOf(n int) int { return (n + winogradTile - 1) / winogradTile }
 
-// winogradBytes is the size of the scratch for a number of tiles: for each point the transformed codes of
-// all tiles and then their products, then a buffer for a transform, and the codes and
-// the pixels of a tile at an edge.
-func (s *IntConv) winogradBytes(tiles int) int {
-	chunk := s.winogradChunk()
-	return winogradPoints*(tiles*(2*chunk+4*s.O)+32+chunk) + winogradTile*winogradTile*4*s.O
+// winogradChannels is the largest multiple of 16 channels whose sum of codes times weights lies below
+// winogradSum.
+func (s *IntConv) winogradChannels() int {
+	most := (winogradSum - 1) / (s.KH * s.KW * 128 * 255)
+	return most - most%16
+}
+
+// winogradRoom is about the size of the scratch that suits the cache.
+const winogradRoom = 80 << 10
+
+// planWinograd returns the plan, with chunks in the place of other ones. The first chunk is the largest.
+func (s *IntConv) planWinograd(chunks []winogradChunk) winogradPlan {
+	p := winogradPlan{partsW: partsOf(s.KW), parts: s.parts(), out: ceil(s.O, 8), wide: tilesOf(s.OW), chunks: chunks[:0]}
+	most := s.winogradChannels()
+	n := (s.C + most - 1) / most
+	size := ceil((s.C+n-1)/n, 16)
+	for c := 0; c < s.C; c += size {
+		chunk := winogradChunk{first: c, channels: min(size, s.C-c)}
+		chunk.blocks = (chunk.channels + 15) / 16
+		chunk.depth = ceil(chunk.channels*p.parts, 4)
+		chunk.stride = max(chunk.depth, (p.parts-1)*chunk.channels+16*chunk.blocks)
+		p.chunks = append(p.chunks, chunk)
+	}
+	fit := winogradRoom / (p.bytes(1) - p.bytes(0))
+	p.tiles = min(max(fit-fit%6, 6), tilesOf(s.OH)*p.wide)
+	return p
+}
+
+// weights returns the bytes of the packed weights.
+func (p *winogradPlan) weights() (sum int) {
+	for _, c := range p.chunks {
+		sum += 2 * winogradPoints * c.depth * p.out
+	}
+	return sum
+}
+
+// bytes is the size of the scratch for a number of tiles.
+func (p *winogradPlan) bytes(tiles int) int {
+	c := &p.chunks[0]
+	return winogradPoints*(tiles*(2*c.stride+4*p.out)+32+16*c.blocks) + winogradTile*winogradTile*4*p.out
 }
 
 // A winogradScratch is scratch, divided.
 type winogradScratch struct {
-	codes, products, temp, window, pixels []uint8
+	tiles    int
+	codes    []uint8 // transformed codes of all tiles for each point
+	products []uint8 // likewise, 32 bits each
+	temp     []uint8 // of a transform
+	window   []uint8 // codes of a tile at an edge
+	pixels   []uint8 // of a tile that cannot be written where it belongs
 }
 
-func (s *IntConv) splitWinograd(scratch []uint8, tiles int) (w winogradScratch) {
-	chunk, at := s.winogradChunk(), 0
+func (p *winogradPlan) split(scratch []uint8, tiles int) (w winogradScratch) {
+	c, out, at := &p.chunks[0], 4*p.out, 0
 	next := func(n int) []uint8 {
 		at += n
 		return scratch[at-n : at]
 	}
-	w.codes, w.products = next(winogradPoints*tiles*2*chunk), next(winogradPoints*tiles*4*s.O)
-	w.temp, w.window = next(winogradPoints*32), next(winogradPoints*chunk)
-	w.pixels = next(winogradTile * winogradTile * 4 * s.O)
+	w.tiles = tiles
+	w.codes, w.products = next(winogradPoints*tiles*2*c.stride), next(winogradPoints*tiles*out)
+	w.temp, w.window = next(winogradPoints*32), next(winogradPoints*16*c.blocks)
+	w.pixels = next(winogradTile * winogradTile * out)
 	return w
 }
 
@@ -117,34 +139,48 @@ func winogradProduct24(m *int32, a *uint8, b *int8, points, tiles, channels, rs,
 //go:noescape
 func winogradWeightsAVX2(dst, src, temp *int16, vectors, point, tap int)
 
-// packWinograd packs the transformed weights, [chunk][panel][point][C/2][column][2]. Those of channels
-// that do not exist are zero.
+// packWinograd packs the transformed weights, [chunk][panel][point][depth/2][column][2]. Those of channels
+// and columns that do not exist are zero.
 func (s *IntConv) packWinograd(p *IntWeights, w []uint8) {
-	const room = 16 * winogradPoints // of the transform
-	p.taps = resize(p.taps, room+9*s.winogradChunk()*24)
-	taps, at := p.taps[room:], 0
-	s.eachChunk(func(c0, c1, c16 int) {
+	const room, taps = 16 * winogradPoints, winogradKernel * winogradKernel // room of the transform
+	p.taps = resize(p.taps, room+taps*p.plan.chunks[0].depth*24)
+	at := 0
+	for _, c := range p.plan.chunks {
 		eachPanel(s.O, func(j, vectors int) {
 			width := 8 * vectors
-			size := c16 * width // weights of a tap, or of a point
-			if c1-c0 < c16 {
-				clear(taps[:9*size])
-			}
-			for o := range width {
-				kernels := w[((j+o)*s.C+c0)*9:][:(c1-c0)*9]
-				for c := 0; len(kernels) > 0; c++ {
-					to := taps[(c/2*width+o)*2+c%2:]
-					for t, v := range kernels[:9] {
-						to[t*size] = int16(int8(v))
-					}
-					kernels = kernels[9:]
-				}
-			}
+			size := c.depth * width // weights of a tap, or of a point
+			s.gatherTaps(p.taps[room:][:taps*size], w, c, j, width)
 			panel := p.data[at:][:2*winogradPoints*size]
 			at += len(panel)
-			winogradWeightsAVX2((*int16)(unsafe.Pointer(&panel[0])), &taps[0], &p.taps[0], size/16, 2*size, 2*size)
+			winogradWeightsAVX2((*int16)(unsafe.Pointer(&panel[0])), &p.taps[room], &p.taps[0], size/16, 2*size, 2*size)
 		})
-	})
+	}
+}
+
+// gatherTaps brings weights of columns j to j+width−1 into the order [3×3][depth/2][column][2].
+func (s *IntConv) gatherTaps(taps []int16, w []uint8, c winogradChunk, j, width int) {
+	clear(taps)
+	size := c.depth * width
+	for o := range min(width, s.O-j) {
+		kernel := w[((j+o)*s.C+c.first)*s.KH*s.KW:]
+		for i := range c.channels {
+			part := i // the channel in the part that kh and kw lie in
+			for kh := range s.KH {
+				in := part
+				for kw, v := range kernel[:s.KW] {
+					tap := kh%winogradKernel*winogradKernel + kw%winogradKernel
+					taps[tap*size+(in/2*width+o)*2+in%2] = int16(int8(v))
+					if tap%winogradKernel == winogradKernel-1 {
+						in += c.channels
+					}
+				}
+				kernel = kernel[s.KW:]
+				if kh%winogradKernel == winogradKernel-1 {
+					part += partsOf(s.KW) * c.channels
+				}
+			}
+		}
+	}
 }
 
 // A tileRun is a number of neighbouring tiles of one row of tiles.
@@ -155,115 +191,154 @@ type tileRun struct {
 	rows, cols int // pixels of a tile; fewer than 4 in the only one of a run at an edge
 }
 
-func (r *tileRun) edge() bool { return r.rows < winogradTile || r.cols < winogradTile }
-
-// eachRun calls f for the runs of tiles from first to end−1, counted through rows of tiles of rows
-// output rows.
-func (s *IntConv) eachRun(first, end, rows int, f func(r tileRun)) {
-	wide, whole := tilesOf(s.OW), s.OW/winogradTile
+// eachRun calls f for the runs of tiles from first to end−1, counted through rows of wide tiles and
+// rows×cols output pixels.
+func eachRun(first, end, wide, rows, cols int, f func(r tileRun)) {
+	whole := cols / winogradTile
+	h, w := first/wide, first%wide
 	for i := first; i < end; {
-		r := tileRun{first: i - first, tiles: 1, h: i / wide * winogradTile, w: i % wide * winogradTile}
-		r.rows, r.cols = min(winogradTile, rows-r.h), min(winogradTile, s.OW-r.w)
-		if !r.edge() {
-			r.tiles = min(whole-i%wide, end-i)
+		r := tileRun{first: i - first, tiles: 1, h: h * winogradTile, w: w * winogradTile}
+		r.rows, r.cols = min(winogradTile, rows-r.h), min(winogradTile, cols-r.w)
+		if w < whole {
+			r.tiles = min(whole-w, end-i)
 		}
 		f(r)
 		i += r.tiles
+		if w += r.tiles; w == wide {
+			h, w = h+1, 0
+		}
 	}
 }
 
 // rowsWinograd is Rows for winogradForm.
 func (s *IntConv) rowsWinograd(acc []int32, x []uint8, xl Layout, p *IntWeights, scratch []uint8, n, oh0, oh1 int) {
-	rows := oh1 - oh0
-	all, most := tilesOf(rows)*tilesOf(s.OW), s.winogradTiles()
-	for first := 0; first < all; first += most {
-		tiles := min(most, all-first)
-		b := s.splitWinograd(scratch, tiles)
+	rows, plan := oh1-oh0, &p.plan
+	all := tilesOf(rows) * plan.wide
+	for first := 0; first < all; first += plan.tiles {
+		end := min(first+plan.tiles, all)
+		b := plan.split(scratch, end-first)
 		data := p.data
-		s.eachChunk(func(c0, c1, c16 int) {
-			s.eachRun(first, first+tiles, rows, func(r tileRun) {
-				s.winogradInput(&b, x[xl.At(n, oh0+r.h-s.PadTop, r.w-s.PadLeft, c0):], xl, r, tiles, c1-c0)
+		for i := range plan.chunks {
+			c := &plan.chunks[i]
+			eachRun(first, end, plan.wide, rows, s.OW, func(r tileRun) {
+				at := xl.At(n, oh0+r.h-s.PadTop, r.w-s.PadLeft, c.first)
+				s.winogradInput(&b, plan, c, x[at:], xl, r, s.OH-oh0-r.h)
 			})
-			data = data[s.winogradProducts(&b, data, tiles, c16):]
-			s.eachRun(first, first+tiles, rows, func(r tileRun) {
-				s.winogradOutput(acc[(r.h*s.OW+r.w)*s.O:], &b, p, r, tiles, c0 > 0)
+			data = data[s.winogradProducts(&b, plan, c, data):]
+			eachRun(first, end, plan.wide, rows, s.OW, func(r tileRun) {
+				s.winogradOutput(acc[(r.h*s.OW+r.w)*s.O:], &b, plan.out, p.start, r, i > 0)
 			})
-		})
+		}
 	}
 }
 
 // winogradProducts multiplies the transformed codes with the transformed weights at each point, and
 // returns the length of the weights.
-func (s *IntConv) winogradProducts(b *winogradScratch, weights []int8, tiles, c16 int) (length int) {
+func (s *IntConv) winogradProducts(b *winogradScratch, p *winogradPlan, c *winogradChunk, weights []int8) (length int) {
 	m, a := unsafe.Pointer(&b.products[0]), &b.codes[0]
+	tiles, rs, ldc := b.tiles, 2*c.stride, 4*p.out
 	eachPanel(s.O, func(j, vectors int) {
-		c, w := (*int32)(unsafe.Add(m, 4*j)), &weights[length]
-		length += winogradPoints * c16 * vectors * 16
+		m, w := (*int32)(unsafe.Add(m, 4*j)), &weights[length]
+		length += winogradPoints * c.depth * vectors * 16
 		switch vectors {
 		case 1:
-			winogradProduct8(c, a, w, winogradPoints, tiles, c16, 2*c16, 4*s.O)
+			winogradProduct8(m, a, w, winogradPoints, tiles, c.depth, rs, ldc)
 		case 2:
-			winogradProduct16(c, a, w, winogradPoints, tiles, c16, 2*c16, 4*s.O)
+			winogradProduct16(m, a, w, winogradPoints, tiles, c.depth, rs, ldc)
 		default:
-			winogradProduct24(c, a, w, winogradPoints, tiles, c16, 2*c16, 4*s.O)
+			winogradProduct24(m, a, w, winogradPoints, tiles, c.depth, rs, ldc)
 		}
 	})
 	return length
 }
 
-// winogradInput transforms the codes of a run of tiles, of which the first begins at x[0].
-func (s *IntConv) winogradInput(b *winogradScratch, x []uint8, xl Layout, r tileRun, tiles, channels int) {
-	c16 := ceil(channels, 16)
-	row, column := xl.SH, xl.SW
-	if r.edge() { // what lies beyond counts for pixels that do not exist, but may lie outside of x
-		for h := range r.rows + 2 {
-			for w := range r.cols + 2 {
-				copy(b.window[(h*winogradWindow+w)*c16:], x[h*xl.SH+w*xl.SW:][:channels])
-			}
+// winogradInput transforms the codes of a run of tiles, of which the first begins at x[0], for each
+// part of the kernel. The image has so many rows of pixels from there on.
+func (s *IntConv) winogradInput(b *winogradScratch, p *winogradPlan, c *winogradChunk, x []uint8, xl Layout, r tileRun, rows int) {
+	h, w := 0, 0
+	for part := range p.parts { // in this order: a block overwrites what does not count of the one before
+		below, right := rows+s.KH-1-h, s.OW-r.w+s.KW-1-w // codes from here on
+		from, dst := x[h*xl.SH+w*xl.SW:], b.codes[2*(r.first*c.stride+part*c.channels):]
+		whole := 0 // tiles that do not reach beyond the image
+		if below >= winogradWindow && right >= winogradWindow {
+			whole = min((right-winogradWindow)/winogradTile+1, r.tiles)
+			s.transformInput(b, c, dst, from, whole, xl.SH, xl.SW)
 		}
-		x, row, column = b.window, winogradWindow*c16, c16
+		for t := whole; t < r.tiles; t++ { // what lies beyond meets zeros or counts for no pixel
+			row := 16 * c.blocks
+			s.copyWindow(b.window, from[t*winogradTile*xl.SW:], xl, row, c.channels, below, right-t*winogradTile)
+			s.transformInput(b, c, dst[2*t*c.stride:], b.window, 1, winogradWindow*row, row)
+		}
+		if w += winogradKernel; w >= s.KW {
+			h, w = h+winogradKernel, 0
+		}
 	}
-	dst := &b.codes[2*r.first*c16]
+}
+
+// copyWindow copies the codes of a tile, of which there are so many below and to the right.
+func (s *IntConv) copyWindow(window, x []uint8, xl Layout, pixel, channels, below, right int) {
+	for h := range min(below, winogradWindow) {
+		for w := range min(right, winogradWindow) {
+			copy(window[(h*winogradWindow+w)*pixel:], x[h*xl.SH+w*xl.SW:][:channels])
+		}
+	}
+}
+
+// transformInput transforms the codes of tiles.
+func (s *IntConv) transformInput(b *winogradScratch, c *winogradChunk, dst, x []uint8, tiles, row, column int) {
+	point, tile, xTile := 2*b.tiles*c.stride, 2*c.stride, winogradTile*column
 	if s.Signed {
-		winogradInputSignedAVX2(dst, &x[0], &b.temp[0], r.tiles, c16/16, 2*tiles*c16, 2*c16, winogradTile*column, row, column)
+		winogradInputSignedAVX2(&dst[0], &x[0], &b.temp[0], tiles, c.blocks, point, tile, xTile, row, column)
 	} else {
-		winogradInputAVX2(dst, &x[0], &b.temp[0], r.tiles, c16/16, 2*tiles*c16, 2*c16, winogradTile*column, row, column)
+		winogradInputAVX2(&dst[0], &x[0], &b.temp[0], tiles, c.blocks, point, tile, xTile, row, column)
 	}
 }
 
-// winogradOutput computes the pixels of a run of tiles, of which the first begins at acc[0], or adds
-// to them those of further channels.
-func (s *IntConv) winogradOutput(acc []int32, b *winogradScratch, p *IntWeights, r tileRun, tiles int, add bool) {
-	row, pixel := 4*s.OW*s.O, 4*s.O
-	m := (*int32)(unsafe.Pointer(&b.products[r.first*pixel]))
-	to := &acc[0]
-	var tile []int32
-	if r.edge() {
-		row = winogradTile * pixel
-		to = (*int32)(unsafe.Pointer(&b.pixels[0]))
-		tile = unsafe.Slice(to, winogradTile*winogradTile*s.O)
-	}
-	base, baseRow, basePixel := &p.start[0], 0, 0
-	if add {
-		base, baseRow, basePixel = to, row, pixel
-		s.copyTile(tile, acc, r, false)
-	}
-	winogradOutputAVX2(to, m, base, &b.temp[0], r.tiles, s.O/8, tiles*pixel, pixel, row, pixel, baseRow, basePixel)
-	s.copyTile(tile, acc, r, true)
-}
-
-// copyTile copies the pixels of a tile at an edge between a buffer and the accumulators; other tiles
-// have no buffer.
-func (s *IntConv) copyTile(tile, acc []int32, r tileRun, out bool) {
-	if tile == nil {
+// winogradOutput computes the pixels of a run of tiles, of which the first begins at acc[0], from
+// products of out channels, or adds to them those of further channels.
+func (s *IntConv) winogradOutput(acc []int32, b *winogradScratch, out int, start []int32, r tileRun, add bool) {
+	m := b.products[r.first*4*out:]
+	if r.rows == winogradTile && r.cols == winogradTile && s.O == out {
+		base, row := start, 0
+		if add {
+			base, row = acc, 4*s.OW*s.O
+		}
+		transformOutput(acc, base, m, b, r.tiles, out, 4*s.OW*s.O, row)
 		return
 	}
+	pixels := unsafe.Slice((*int32)(unsafe.Pointer(&b.pixels[0])), winogradTile*winogradTile*out)
+	for t := range r.tiles {
+		tile := acc[t*winogradTile*s.O:]
+		base, row := start, 0
+		if add {
+			base, row = pixels, winogradTile*4*out
+			s.copyPixels(pixels, tile, out, r, false)
+		}
+		transformOutput(pixels, base, m[t*4*out:], b, 1, out, winogradTile*4*out, row)
+		s.copyPixels(pixels, tile, out, r, true)
+	}
+}
+
+// transformOutput transforms the products of tiles. Rows are so many bytes apart, those of base 0
+// if it has only one pixel.
+func transformOutput(acc, base []int32, m []uint8, b *winogradScratch, tiles, out, row, baseRow int) {
+	pixel, basePixel := 4*out, 0
+	if baseRow > 0 {
+		basePixel = pixel
+	}
+	winogradOutputAVX2(&acc[0], (*int32)(unsafe.Pointer(&m[0])), &base[0], &b.temp[0], tiles, out/8, b.tiles*pixel, pixel, row, pixel, baseRow, basePixel)
+}
+
+// copyPixels copies the pixels of a tile of out channels to the accumulators or from there.
+func (s *IntConv) copyPixels(tile, acc []int32, out int, r tileRun, back bool) {
 	for h := range r.rows {
-		in, from := tile[h*winogradTile*s.O:][:r.cols*s.O], acc[h*s.OW*s.O:][:r.cols*s.O]
-		if out {
-			copy(from, in)
-		} else {
-			copy(in, from)
+		for w := range r.cols {
+			a, b := acc[(h*s.OW+w)*s.O:][:s.O], tile[(h*winogradTile+w)*out:][:s.O]
+			if back {
+				copy(a, b)
+			} else {
+				copy(b, a)
+			}
 		}
 	}
 }
