@@ -19,6 +19,16 @@ TEXT ·requantizeShiftAVX2(SB), NOSPLIT, $0-48
 	MOVL         $0x000000ff, BX
 	VMOVD        BX, X15
 	VPBROADCASTD X15, Y15
+	VMOVDQA      Y4, Y12
+	VMOVDQA      Y5, Y13
+	VPACKSSDW    Y12, Y12, Y12
+	VPACKSSDW    Y13, Y13, Y13
+	MOVL         $0x00ff00ff, BX
+	VMOVD        BX, X11
+	VPBROADCASTD X11, Y11
+	MOVQ         $0x0703060205010400, BX
+	VMOVQ        BX, X10
+	VPMOVZXBD    X10, Y10
 	MOVQ         pixels+24(FP), BX
 	MOVQ         channels+32(FP), SI
 	MOVQ         SI, R8
@@ -33,27 +43,77 @@ row_1:
 	JEQ     main_2
 	MOVQ    R9, DI
 	VMOVDQU (CX)(DI*4), Y0
-	VMOVDQU (DX)(DI*4), Y1
-	VPSUBD  Y6, Y1, Y2
-	VPSRAVD Y1, Y0, Y1
-	VPSRAVD Y2, Y0, Y2
-	VPAND   Y6, Y2, Y2
-	VPADDD  Y2, Y1, Y0
+	VMOVDQU (DX)(DI*4), Y8
+	VPSUBD  Y6, Y8, Y9
+	VPSRAVD Y9, Y0, Y9
+	VPSRAVD Y8, Y0, Y0
+	VPAND   Y6, Y9, Y9
+	VPADDD  Y9, Y0, Y0
 	VPMAXSD Y4, Y0, Y0
 	VPMINSD Y5, Y0, Y0
 	VMOVAPS Y0, Y14
 
 main_2:
 	XORQ DI, DI
+	LEAQ -32(SI), R11
+
+bulk_6:
+	CMPQ      DI, R11
+	JGT       few_7
+	VMOVDQU   (CX)(DI*4), Y0
+	VMOVDQU   (DX)(DI*4), Y8
+	VPSUBD    Y6, Y8, Y9
+	VPSRAVD   Y9, Y0, Y9
+	VPSRAVD   Y8, Y0, Y0
+	VPAND     Y6, Y9, Y9
+	VPADDD    Y9, Y0, Y0
+	VMOVDQU   32(CX)(DI*4), Y1
+	VMOVDQU   32(DX)(DI*4), Y8
+	VPSUBD    Y6, Y8, Y9
+	VPSRAVD   Y9, Y1, Y9
+	VPSRAVD   Y8, Y1, Y1
+	VPAND     Y6, Y9, Y9
+	VPADDD    Y9, Y1, Y1
+	VMOVDQU   64(CX)(DI*4), Y2
+	VMOVDQU   64(DX)(DI*4), Y8
+	VPSUBD    Y6, Y8, Y9
+	VPSRAVD   Y9, Y2, Y9
+	VPSRAVD   Y8, Y2, Y2
+	VPAND     Y6, Y9, Y9
+	VPADDD    Y9, Y2, Y2
+	VMOVDQU   96(CX)(DI*4), Y3
+	VMOVDQU   96(DX)(DI*4), Y8
+	VPSUBD    Y6, Y8, Y9
+	VPSRAVD   Y9, Y3, Y9
+	VPSRAVD   Y8, Y3, Y3
+	VPAND     Y6, Y9, Y9
+	VPADDD    Y9, Y3, Y3
+	VPACKSSDW Y1, Y0, Y0
+	VPMAXSW   Y12, Y0, Y0
+	VPMINSW   Y13, Y0, Y0
+	VPAND     Y11, Y0, Y0
+	VPACKSSDW Y3, Y2, Y2
+	VPMAXSW   Y12, Y2, Y2
+	VPMINSW   Y13, Y2, Y2
+	VPAND     Y11, Y2, Y2
+	VPACKUSWB Y2, Y0, Y0
+	VPERMD    Y0, Y10, Y0
+	VMOVDQU   Y0, (AX)(DI*1)
+	ADDQ      $0x20, DI
+	JMP       bulk_6
+
+few_7:
+	CMPQ DI, R8
+	JGE  rest_5
 
 strip_3:
 	VMOVDQU      (CX)(DI*4), Y0
-	VMOVDQU      (DX)(DI*4), Y1
-	VPSUBD       Y6, Y1, Y2
-	VPSRAVD      Y1, Y0, Y1
-	VPSRAVD      Y2, Y0, Y2
-	VPAND        Y6, Y2, Y2
-	VPADDD       Y2, Y1, Y0
+	VMOVDQU      (DX)(DI*4), Y8
+	VPSUBD       Y6, Y8, Y9
+	VPSRAVD      Y9, Y0, Y9
+	VPSRAVD      Y8, Y0, Y0
+	VPAND        Y6, Y9, Y9
+	VPADDD       Y9, Y0, Y0
 	VPMAXSD      Y4, Y0, Y0
 	VPMINSD      Y5, Y0, Y0
 	VPAND        Y15, Y0, Y0
@@ -64,6 +124,8 @@ strip_3:
 	ADDQ         $0x08, DI
 	CMPQ         DI, R8
 	JLT          strip_3
+
+rest_5:
 	TESTQ        R10, R10
 	JEQ          next_4
 	MOVQ         R9, DI
@@ -196,6 +258,19 @@ TEXT ·requantizeFloatAVX2(SB), NOSPLIT, $0-52
 	MOVL         $0x000000ff, BX
 	VMOVD        BX, X15
 	VPBROADCASTD X15, Y15
+	VCVTPS2DQ    Y4, Y12
+	VPADDD       Y6, Y12, Y12
+	VCVTPS2DQ    Y5, Y13
+	VPADDD       Y6, Y13, Y13
+	VPACKSSDW    Y12, Y12, Y12
+	VPACKSSDW    Y13, Y13, Y13
+	MOVL         $0x00ff00ff, BX
+	VMOVD        BX, X11
+	VPBROADCASTD X11, Y11
+	MOVQ         $0x0703060205010400, BX
+	VMOVQ        BX, X10
+	VPMOVZXBD    X10, Y10
+	VPACKSSDW    Y6, Y6, Y7
 	MOVQ         pixels+24(FP), BX
 	MOVQ         channels+32(FP), SI
 	MOVQ         SI, R8
@@ -211,20 +286,60 @@ row_1:
 	MOVQ      R9, DI
 	VCVTDQ2PS (CX)(DI*4), Y0
 	VMULPS    (DX)(DI*4), Y0, Y0
-	VMAXPS    Y4, Y0, Y0
 	VMINPS    Y5, Y0, Y0
+	VMAXPS    Y4, Y0, Y0
 	VCVTPS2DQ Y0, Y0
 	VPADDD    Y6, Y0, Y0
 	VMOVAPS   Y0, Y14
 
 main_2:
 	XORQ DI, DI
+	LEAQ -32(SI), R11
+
+bulk_6:
+	CMPQ      DI, R11
+	JGT       few_7
+	VCVTDQ2PS (CX)(DI*4), Y0
+	VMULPS    (DX)(DI*4), Y0, Y0
+	VMINPS    Y5, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS 32(CX)(DI*4), Y1
+	VMULPS    32(DX)(DI*4), Y1, Y1
+	VMINPS    Y5, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VCVTDQ2PS 64(CX)(DI*4), Y2
+	VMULPS    64(DX)(DI*4), Y2, Y2
+	VMINPS    Y5, Y2, Y2
+	VCVTPS2DQ Y2, Y2
+	VCVTDQ2PS 96(CX)(DI*4), Y3
+	VMULPS    96(DX)(DI*4), Y3, Y3
+	VMINPS    Y5, Y3, Y3
+	VCVTPS2DQ Y3, Y3
+	VPACKSSDW Y1, Y0, Y0
+	VPADDSW   Y7, Y0, Y0
+	VPMAXSW   Y12, Y0, Y0
+	VPMINSW   Y13, Y0, Y0
+	VPAND     Y11, Y0, Y0
+	VPACKSSDW Y3, Y2, Y2
+	VPADDSW   Y7, Y2, Y2
+	VPMAXSW   Y12, Y2, Y2
+	VPMINSW   Y13, Y2, Y2
+	VPAND     Y11, Y2, Y2
+	VPACKUSWB Y2, Y0, Y0
+	VPERMD    Y0, Y10, Y0
+	VMOVDQU   Y0, (AX)(DI*1)
+	ADDQ      $0x20, DI
+	JMP       bulk_6
+
+few_7:
+	CMPQ DI, R8
+	JGE  rest_5
 
 strip_3:
 	VCVTDQ2PS    (CX)(DI*4), Y0
 	VMULPS       (DX)(DI*4), Y0, Y0
-	VMAXPS       Y4, Y0, Y0
 	VMINPS       Y5, Y0, Y0
+	VMAXPS       Y4, Y0, Y0
 	VCVTPS2DQ    Y0, Y0
 	VPADDD       Y6, Y0, Y0
 	VPAND        Y15, Y0, Y0
@@ -235,6 +350,8 @@ strip_3:
 	ADDQ         $0x08, DI
 	CMPQ         DI, R8
 	JLT          strip_3
+
+rest_5:
 	TESTQ        R10, R10
 	JEQ          next_4
 	MOVQ         R9, DI
@@ -266,6 +383,19 @@ TEXT ·requantizeFloorAVX2(SB), NOSPLIT, $0-52
 	MOVL         $0x000000ff, BX
 	VMOVD        BX, X15
 	VPBROADCASTD X15, Y15
+	VCVTPS2DQ    Y4, Y12
+	VPADDD       Y6, Y12, Y12
+	VCVTPS2DQ    Y5, Y13
+	VPADDD       Y6, Y13, Y13
+	VPACKSSDW    Y12, Y12, Y12
+	VPACKSSDW    Y13, Y13, Y13
+	MOVL         $0x00ff00ff, BX
+	VMOVD        BX, X11
+	VPBROADCASTD X11, Y11
+	MOVQ         $0x0703060205010400, BX
+	VMOVQ        BX, X10
+	VPMOVZXBD    X10, Y10
+	VPACKSSDW    Y6, Y6, Y7
 	MOVQ         pixels+24(FP), BX
 	MOVQ         channels+32(FP), SI
 	MOVQ         SI, R8
@@ -281,8 +411,8 @@ row_1:
 	MOVQ      R9, DI
 	VCVTDQ2PS (CX)(DI*4), Y0
 	VMULPS    (DX)(DI*4), Y0, Y0
-	VMAXPS    Y4, Y0, Y0
 	VMINPS    Y5, Y0, Y0
+	VMAXPS    Y4, Y0, Y0
 	VROUNDPS  $0x01, Y0, Y0
 	VCVTPS2DQ Y0, Y0
 	VPADDD    Y6, Y0, Y0
@@ -290,12 +420,56 @@ row_1:
 
 main_2:
 	XORQ DI, DI
+	LEAQ -32(SI), R11
+
+bulk_6:
+	CMPQ      DI, R11
+	JGT       few_7
+	VCVTDQ2PS (CX)(DI*4), Y0
+	VMULPS    (DX)(DI*4), Y0, Y0
+	VMINPS    Y5, Y0, Y0
+	VROUNDPS  $0x01, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VCVTDQ2PS 32(CX)(DI*4), Y1
+	VMULPS    32(DX)(DI*4), Y1, Y1
+	VMINPS    Y5, Y1, Y1
+	VROUNDPS  $0x01, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VCVTDQ2PS 64(CX)(DI*4), Y2
+	VMULPS    64(DX)(DI*4), Y2, Y2
+	VMINPS    Y5, Y2, Y2
+	VROUNDPS  $0x01, Y2, Y2
+	VCVTPS2DQ Y2, Y2
+	VCVTDQ2PS 96(CX)(DI*4), Y3
+	VMULPS    96(DX)(DI*4), Y3, Y3
+	VMINPS    Y5, Y3, Y3
+	VROUNDPS  $0x01, Y3, Y3
+	VCVTPS2DQ Y3, Y3
+	VPACKSSDW Y1, Y0, Y0
+	VPADDSW   Y7, Y0, Y0
+	VPMAXSW   Y12, Y0, Y0
+	VPMINSW   Y13, Y0, Y0
+	VPAND     Y11, Y0, Y0
+	VPACKSSDW Y3, Y2, Y2
+	VPADDSW   Y7, Y2, Y2
+	VPMAXSW   Y12, Y2, Y2
+	VPMINSW   Y13, Y2, Y2
+	VPAND     Y11, Y2, Y2
+	VPACKUSWB Y2, Y0, Y0
+	VPERMD    Y0, Y10, Y0
+	VMOVDQU   Y0, (AX)(DI*1)
+	ADDQ      $0x20, DI
+	JMP       bulk_6
+
+few_7:
+	CMPQ DI, R8
+	JGE  rest_5
 
 strip_3:
 	VCVTDQ2PS    (CX)(DI*4), Y0
 	VMULPS       (DX)(DI*4), Y0, Y0
-	VMAXPS       Y4, Y0, Y0
 	VMINPS       Y5, Y0, Y0
+	VMAXPS       Y4, Y0, Y0
 	VROUNDPS     $0x01, Y0, Y0
 	VCVTPS2DQ    Y0, Y0
 	VPADDD       Y6, Y0, Y0
@@ -307,6 +481,8 @@ strip_3:
 	ADDQ         $0x08, DI
 	CMPQ         DI, R8
 	JLT          strip_3
+
+rest_5:
 	TESTQ        R10, R10
 	JEQ          next_4
 	MOVQ         R9, DI

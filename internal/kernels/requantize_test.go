@@ -103,8 +103,12 @@ func drawShift(midRise, perChannel bool) func(r *rand.Rand, channels int) quant.
 	return func(r *rand.Rand, channels int) quant.Requantizer {
 		q := quant.Requantizer{Rule: quant.Shift, MidRise: midRise}
 		q.Lo, q.Hi, _ = clampRange(r)
+		least := -31
+		if r.IntN(2) == 0 {
+			least = 1 // to the right only: a form of its own
+		}
 		for range channels {
-			q.Shift = append(q.Shift, int32(r.IntN(63)-31))
+			q.Shift = append(q.Shift, int32(least+r.IntN(32-least)))
 			if !perChannel {
 				break
 			}

@@ -14,14 +14,26 @@ func quantize8(c *build.Context) {
 	k.VBROADCASTSS(k.param("hi"), ymm(5))
 	k.constant8(1, 6)
 	k.constant8(255, 15)
-	k.strips(8, k.load("pixels"), k.load("channels"), func(reg.Register) {
-		k.VMOVDQU(at(acc), ymm(0))
-		k.VMOVDQU(at(shift), ymm(1))
-		k.VPSUBD(ymm(6), ymm(1), ymm(2))
-		k.VPSRAVD(ymm(1), ymm(0), ymm(1))
-		k.VPSRAVD(ymm(2), ymm(0), ymm(2))
-		k.VPAND(ymm(6), ymm(2), ymm(2))
-		k.VPADDD(ymm(2), ymm(1), ymm(0))
+	k.VMOVDQA(ymm(4), ymm(12))
+	k.VMOVDQA(ymm(5), ymm(13))
+	k.bulkConstants()
+	// shifted makes y the rounded quotients of elements 8i to 8i+7; Y8 and Y9 are scratch.
+	shifted := func(i int, y reg.VecPhysical) {
+		k.VMOVDQU(acc.part(i), y)
+		k.VMOVDQU(shift.part(i), ymm(8))
+		k.VPSUBD(ymm(6), ymm(8), ymm(9))
+		k.VPSRAVD(ymm(9), y, ymm(9))
+		k.VPSRAVD(ymm(8), y, y)
+		k.VPAND(ymm(6), ymm(9), ymm(9))
+		k.VPADDD(ymm(9), y, y)
+	}
+	k.bulkStrips(8, k.load("pixels"), k.load("channels"), func() {
+		for i := range 4 {
+			shifted(i, ymm(i))
+		}
+		k.bulkStore(dst, 0)
+	}, func(reg.Register) {
+		shifted(0, ymm(0))
 		k.VPMAXSD(ymm(4), ymm(0), ymm(0))
 		k.VPMINSD(ymm(5), ymm(0), ymm(0))
 	}, func() { k.storeBytes(dst) })
@@ -67,15 +79,34 @@ func quantize8(c *build.Context) {
 		k.VBROADCASTSS(k.param("hi"), ymm(5))
 		k.VBROADCASTSS(k.param("z"), ymm(6))
 		k.constant8(255, 15)
-		k.strips(8, k.load("pixels"), k.load("channels"), func(reg.Register) {
-			k.VCVTDQ2PS(at(acc), ymm(0))
-			k.VMULPS(at(mult), ymm(0), ymm(0))
-			k.VMAXPS(ymm(4), ymm(0), ymm(0))
-			k.VMINPS(ymm(5), ymm(0), ymm(0))
+		for i, y := range []int{12, 13} { // the ends
+			k.VCVTPS2DQ(ymm(4+i), ymm(y))
+			k.VPADDD(ymm(6), ymm(y), ymm(y))
+		}
+		k.bulkConstants()
+		k.VPACKSSDW(ymm(6), ymm(6), ymm(7))
+		// scaled makes y the products of elements 8i to 8i+7, no larger than the upper end.
+		scaled := func(i int, y reg.VecPhysical) {
+			k.VCVTDQ2PS(acc.part(i), y)
+			k.VMULPS(mult.part(i), y, y)
+			k.VMINPS(ymm(5), y, y)
+		}
+		rounded := func(y reg.VecPhysical) {
 			if floor {
-				k.VROUNDPS(Imm(1), ymm(0), ymm(0))
+				k.VROUNDPS(Imm(1), y, y)
 			}
-			k.VCVTPS2DQ(ymm(0), ymm(0))
+			k.VCVTPS2DQ(y, y)
+		}
+		k.bulkStrips(8, k.load("pixels"), k.load("channels"), func() {
+			for i := range 4 {
+				scaled(i, ymm(i))
+				rounded(ymm(i)) // far below, the least int32
+			}
+			k.bulkStore(dst, 7)
+		}, func(reg.Register) {
+			scaled(0, ymm(0))
+			k.VMAXPS(ymm(4), ymm(0), ymm(0))
+			rounded(ymm(0))
 			k.VPADDD(ymm(6), ymm(0), ymm(0))
 		}, func() { k.storeBytes(dst) })
 		k.RET()
