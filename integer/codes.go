@@ -96,19 +96,8 @@ func (c *Codes) copyFrom(at int, x *Codes, from, n int) {
 
 // addTo adds the elements from index at on to sums.
 func (c *Codes) addTo(sums []int64, at int) {
-	switch {
-	case c.U8 != nil && c.Signed:
-		for i, v := range c.U8[at : at+len(sums)] {
-			sums[i] += int64(int8(v))
-		}
-	case c.U8 != nil:
-		for i, v := range c.U8[at : at+len(sums)] {
-			sums[i] += int64(v)
-		}
-	default:
-		for i := range sums {
-			sums[i] += c.get(at + i)
-		}
+	for i := range sums {
+		sums[i] += c.get(at + i)
 	}
 }
 

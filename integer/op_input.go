@@ -121,23 +121,26 @@ func (p *InputFloat) code(x float32, c int) int32 {
 
 func (p *InputFloat) bind(b *binding, n *Node, _ []*Node) step {
 	if bytesOf(n.Out) {
-		b.need.f32 = max(b.need.f32, p.W*p.C)
-		return func(st *state, images int) { p.quantizeRows(st.value(b.self), st.floats, st.row, images) }
+		size := n.Out.Len()
+		b.need.f32 = max(b.need.f32, size)
+		b.scratch(0, 0, size)
+		row := p.W * p.C // of parameters: kernels run faster over long rows
+		factors, offsets := spread(nil, p.A, p.C, p.W), spread(nil, p.B, p.C, p.W)
+		return func(st *state, images int) {
+			y, normalized, codes := st.value(b.self), st.row[:size], st.scratch.U8[:size]
+			for i := range images {
+				kernels.ScaleBias(normalized, st.floats[i*size:][:size], factors, offsets)
+				kernels.QuantizeCodes(codes, normalized, &p.Grid, p.Rounding)
+				for h := range p.H {
+					copy(y.U8[y.L.Row(i, h):][:row], codes[h*row:])
+				}
+			}
+		}
 	}
 	return func(st *state, images int) {
 		y := st.value(b.self)
 		eachElement(y, images, func(i, at, c int) { y.put(at, int64(p.code(st.floats[i], c))) })
 	}
-}
-
-// quantizeRows computes the codes of images row by row.
-func (p *InputFloat) quantizeRows(y *Codes, x, normalized []float32, images int) {
-	n := p.W * p.C
-	eachRow(images, y, func(i, h int) {
-		row := x[(i*p.H+h)*n:][:n]
-		kernels.ScaleBias(normalized[:n], row, p.A, p.B)
-		kernels.QuantizeCodes(y.U8[y.L.Row(i, h):][:n], normalized[:n], &p.Grid, p.Rounding)
-	})
 }
 
 // inputFile is what a header says of an input.

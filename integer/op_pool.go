@@ -288,31 +288,57 @@ func (p *AvgPool) interpret(n *Node, in []*Node, x [][]int64) []int64 {
 }
 
 func (p *AvgPool) bind(b *binding, n *Node, in []*Node) step {
-	t, value, source := in[0].Out, p.value(in[0].Grid), n.In[0]
-	// Every code adds value(q) = slope·q + offset.
-	offset := value(0)
-	slope := value(1) - offset
+	t, source := in[0].Out, n.In[0]
+	if bytesOf(t) && t.H*t.W <= math.MaxInt32/255 {
+		shape := kernels.PoolShape{C: t.C, KH: p.KH, KW: p.KW, StrideH: p.StrideH, StrideW: p.StrideW, PadTop: p.Pad.Top, PadLeft: p.Pad.Left,
+			PadBottom: p.Pad.Bottom, PadRight: p.Pad.Right, H: t.H, W: t.W, OH: p.OH, OW: p.OW}
+		b.scratch(p.OW*t.C, 0, 0)
+		return func(st *state, images int) {
+			y, x, sums := st.value(b.self), st.value(source), st.scratch.I32[:p.OW*t.C]
+			eachRow(images, y, func(i, oh int) {
+				shape.SumCodes(sums, x.U8, x.L, t.Signed, 0, i, oh)
+				for ow := range p.OW {
+					putAverages(p, y, i, oh, ow, sums[ow*t.C:][:t.C], in[0])
+				}
+			})
+		}
+	}
 	b.scratch(0, t.C, 0)
 	return func(st *state, images int) {
-		y, x := st.value(b.self), st.value(source)
-		sums := st.scratch.I64[:t.C]
+		y, x, sums := st.value(b.self), st.value(source), st.scratch.I64[:t.C]
 		eachPixel(images, y, func(i, oh, ow int) {
-			top, left := oh*p.StrideH-p.Pad.Top, ow*p.StrideW-p.Pad.Left
-			k0, k1 := clip(top, p.KH, 1, t.H)
-			l0, l1 := clip(left, p.KW, 1, t.W)
+			k0, k1, l0, l1 := p.taps(t, oh, ow)
 			clear(sums)
 			for k := k0; k < k1; k++ {
 				for l := l0; l < l1; l++ {
-					x.addTo(sums, x.place(i, top+k, left+l))
+					x.addTo(sums, x.place(i, k, l))
 				}
 			}
-			taps := int64(k1-k0) * int64(l1-l0)
-			divisor := p.divisor(t, top, left)
-			at := y.place(i, oh, ow)
-			for c, s := range sums {
-				y.put(at+c, int64(p.Rule.Apply(slope*s+offset*taps, divisor)))
-			}
+			putAverages(p, y, i, oh, ow, sums, in[0])
 		})
+	}
+}
+
+// taps returns the rows and columns of x in the window of an output.
+func (p *AvgPool) taps(x Type, oh, ow int) (k0, k1, l0, l1 int) {
+	top, left := oh*p.StrideH-p.Pad.Top, ow*p.StrideW-p.Pad.Left
+	k0, k1 = clip(top, p.KH, 1, x.H)
+	l0, l1 = clip(left, p.KW, 1, x.W)
+	return top + k0, top + k1, left + l0, left + l1
+}
+
+// putAverages stores a pixel, whose windows of x have the given sums of codes.
+func putAverages[S int32 | int64](p *AvgPool, y *Codes, i, oh, ow int, sums []S, x *Node) {
+	// Every code adds value(q) = slope·q + offset.
+	value := p.value(x.Grid)
+	offset := value(0)
+	slope := value(1) - offset
+	k0, k1, l0, l1 := p.taps(x.Out, oh, ow)
+	offset *= int64(k1-k0) * int64(l1-l0)
+	divisor := p.divisor(x.Out, oh*p.StrideH-p.Pad.Top, ow*p.StrideW-p.Pad.Left)
+	at := y.place(i, oh, ow)
+	for c, s := range sums {
+		y.put(at+c, int64(p.Rule.Apply(slope*int64(s)+offset, divisor)))
 	}
 }
 
