@@ -41,7 +41,7 @@ type ConvDriver struct {
 
 	requant      *quant.Requantizer // as the caller gave it
 	row          quant.Requantizer  // the same with parameters for tile pixels
-	tile         int                // pixels that make a multiple of eight elements, at least about 64
+	tile         int                // pixels that make a multiple of eight elements, at least tileSize
 	commonScale  []float32
 	largestScale float32
 	passLo       []int64 // one per channel
@@ -72,6 +72,9 @@ type Taps struct {
 // blockSize is the number of accumulators that a driver likes to keep in the cache.
 const blockSize = 1 << 14
 
+// tileSize is about the number of parameters that kernels like in a row.
+const tileSize = 256
+
 // NewConvDriver returns a driver for a convolution of codes of xBits bits, 1 to 16. wBits
 // is 8 or less if every weight level fits an int8 and every accumulator an int32, and
 // larger otherwise. Strides, dilations and groups of 0 mean 1; the output extents are
@@ -89,7 +92,7 @@ func NewConvDriver(s kernels.ConvShape, xBits int, xSigned bool, wBits int) (*Co
 	for d.tile = 1; d.tile*s.O%8 != 0; {
 		d.tile *= 2
 	}
-	d.tile *= (64 + d.tile*s.O - 1) / (d.tile * s.O)
+	d.tile *= (tileSize + d.tile*s.O - 1) / (d.tile * s.O)
 	return d, nil
 }
 

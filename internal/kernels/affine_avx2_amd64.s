@@ -18,6 +18,12 @@ TEXT ·requantizeAffineEvenAVX2(SB), NOSPLIT, $0-60
 	MOVL         $0x000000ff, SI
 	VMOVD        SI, X15
 	VPBROADCASTD X15, Y15
+	MOVL         $0x00ff00ff, SI
+	VMOVD        SI, X11
+	VPBROADCASTD X11, Y11
+	MOVQ         $0x0703060205010400, SI
+	VMOVQ        SI, X10
+	VPMOVZXBD    X10, Y10
 	MOVQ         pixels+32(FP), SI
 	MOVQ         channels+40(FP), DI
 	MOVQ         DI, R9
@@ -44,6 +50,60 @@ row_1:
 
 main_2:
 	XORQ R8, R8
+	LEAQ -32(DI), R12
+
+bulk_6:
+	CMPQ      R8, R12
+	JGT       few_7
+	VCVTDQ2PS (CX)(R8*4), Y0
+	VMULPS    (DX)(R8*4), Y0, Y0
+	VADDPS    (BX)(R8*4), Y0, Y0
+	VCMPPS    $0x07, Y0, Y0, Y7
+	VANDPS    Y7, Y0, Y0
+	VMAXPS    Y4, Y0, Y0
+	VMINPS    Y5, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VPADDD    Y6, Y0, Y0
+	VCVTDQ2PS 32(CX)(R8*4), Y1
+	VMULPS    32(DX)(R8*4), Y1, Y1
+	VADDPS    32(BX)(R8*4), Y1, Y1
+	VCMPPS    $0x07, Y1, Y1, Y7
+	VANDPS    Y7, Y1, Y1
+	VMAXPS    Y4, Y1, Y1
+	VMINPS    Y5, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VPADDD    Y6, Y1, Y1
+	VCVTDQ2PS 64(CX)(R8*4), Y2
+	VMULPS    64(DX)(R8*4), Y2, Y2
+	VADDPS    64(BX)(R8*4), Y2, Y2
+	VCMPPS    $0x07, Y2, Y2, Y7
+	VANDPS    Y7, Y2, Y2
+	VMAXPS    Y4, Y2, Y2
+	VMINPS    Y5, Y2, Y2
+	VCVTPS2DQ Y2, Y2
+	VPADDD    Y6, Y2, Y2
+	VCVTDQ2PS 96(CX)(R8*4), Y3
+	VMULPS    96(DX)(R8*4), Y3, Y3
+	VADDPS    96(BX)(R8*4), Y3, Y3
+	VCMPPS    $0x07, Y3, Y3, Y7
+	VANDPS    Y7, Y3, Y3
+	VMAXPS    Y4, Y3, Y3
+	VMINPS    Y5, Y3, Y3
+	VCVTPS2DQ Y3, Y3
+	VPADDD    Y6, Y3, Y3
+	VPACKSSDW Y1, Y0, Y0
+	VPAND     Y11, Y0, Y0
+	VPACKSSDW Y3, Y2, Y2
+	VPAND     Y11, Y2, Y2
+	VPACKUSWB Y2, Y0, Y0
+	VPERMD    Y0, Y10, Y0
+	VMOVDQU   Y0, (AX)(R8*1)
+	ADDQ      $0x20, R8
+	JMP       bulk_6
+
+few_7:
+	CMPQ R8, R9
+	JGE  rest_5
 
 strip_3:
 	VCVTDQ2PS    (CX)(R8*4), Y0
@@ -63,6 +123,8 @@ strip_3:
 	ADDQ         $0x08, R8
 	CMPQ         R8, R9
 	JLT          strip_3
+
+rest_5:
 	TESTQ        R11, R11
 	JEQ          next_4
 	MOVQ         R10, R8
@@ -95,6 +157,12 @@ TEXT ·requantizeAffineUpAVX2(SB), NOSPLIT, $0-60
 	MOVL         $0x000000ff, SI
 	VMOVD        SI, X15
 	VPBROADCASTD X15, Y15
+	MOVL         $0x00ff00ff, SI
+	VMOVD        SI, X11
+	VPBROADCASTD X11, Y11
+	MOVQ         $0x0703060205010400, SI
+	VMOVQ        SI, X10
+	VPMOVZXBD    X10, Y10
 	MOVQ         pixels+32(FP), SI
 	MOVQ         channels+40(FP), DI
 	MOVQ         DI, R9
@@ -124,6 +192,72 @@ row_1:
 
 main_2:
 	XORQ R8, R8
+	LEAQ -32(DI), R12
+
+bulk_6:
+	CMPQ      R8, R12
+	JGT       few_7
+	VCVTDQ2PS (CX)(R8*4), Y0
+	VMULPS    (DX)(R8*4), Y0, Y0
+	VADDPS    (BX)(R8*4), Y0, Y0
+	VCMPPS    $0x07, Y0, Y0, Y7
+	VANDPS    Y7, Y0, Y0
+	VMAXPS    Y4, Y0, Y0
+	VMINPS    Y5, Y0, Y0
+	VADDPS    Y0, Y0, Y0
+	VROUNDPS  $0x01, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VPADDD    Y6, Y0, Y0
+	VPSRAD    $0x01, Y0, Y0
+	VCVTDQ2PS 32(CX)(R8*4), Y1
+	VMULPS    32(DX)(R8*4), Y1, Y1
+	VADDPS    32(BX)(R8*4), Y1, Y1
+	VCMPPS    $0x07, Y1, Y1, Y7
+	VANDPS    Y7, Y1, Y1
+	VMAXPS    Y4, Y1, Y1
+	VMINPS    Y5, Y1, Y1
+	VADDPS    Y1, Y1, Y1
+	VROUNDPS  $0x01, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VPADDD    Y6, Y1, Y1
+	VPSRAD    $0x01, Y1, Y1
+	VCVTDQ2PS 64(CX)(R8*4), Y2
+	VMULPS    64(DX)(R8*4), Y2, Y2
+	VADDPS    64(BX)(R8*4), Y2, Y2
+	VCMPPS    $0x07, Y2, Y2, Y7
+	VANDPS    Y7, Y2, Y2
+	VMAXPS    Y4, Y2, Y2
+	VMINPS    Y5, Y2, Y2
+	VADDPS    Y2, Y2, Y2
+	VROUNDPS  $0x01, Y2, Y2
+	VCVTPS2DQ Y2, Y2
+	VPADDD    Y6, Y2, Y2
+	VPSRAD    $0x01, Y2, Y2
+	VCVTDQ2PS 96(CX)(R8*4), Y3
+	VMULPS    96(DX)(R8*4), Y3, Y3
+	VADDPS    96(BX)(R8*4), Y3, Y3
+	VCMPPS    $0x07, Y3, Y3, Y7
+	VANDPS    Y7, Y3, Y3
+	VMAXPS    Y4, Y3, Y3
+	VMINPS    Y5, Y3, Y3
+	VADDPS    Y3, Y3, Y3
+	VROUNDPS  $0x01, Y3, Y3
+	VCVTPS2DQ Y3, Y3
+	VPADDD    Y6, Y3, Y3
+	VPSRAD    $0x01, Y3, Y3
+	VPACKSSDW Y1, Y0, Y0
+	VPAND     Y11, Y0, Y0
+	VPACKSSDW Y3, Y2, Y2
+	VPAND     Y11, Y2, Y2
+	VPACKUSWB Y2, Y0, Y0
+	VPERMD    Y0, Y10, Y0
+	VMOVDQU   Y0, (AX)(R8*1)
+	ADDQ      $0x20, R8
+	JMP       bulk_6
+
+few_7:
+	CMPQ R8, R9
+	JGE  rest_5
 
 strip_3:
 	VCVTDQ2PS    (CX)(R8*4), Y0
@@ -146,6 +280,8 @@ strip_3:
 	ADDQ         $0x08, R8
 	CMPQ         R8, R9
 	JLT          strip_3
+
+rest_5:
 	TESTQ        R11, R11
 	JEQ          next_4
 	MOVQ         R10, R8

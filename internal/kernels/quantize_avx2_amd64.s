@@ -505,22 +505,71 @@ next_4:
 // Requires: AVX, AVX2, BMI2
 TEXT ·passBitsAVX2(SB), NOSPLIT, $0-48
 	// bit = first <= acc <= last, per channel; at least 8 channels
-	MOVQ bits+0(FP), AX
-	MOVQ acc+8(FP), CX
-	MOVQ first+16(FP), DX
-	MOVQ last+24(FP), BX
-	MOVQ channels+40(FP), SI
-	MOVQ pixels+32(FP), DI
-	MOVQ SI, R10
-	ANDQ $0x07, R10
-	MOVQ $0x00000008, R11
-	SUBQ R10, R11
-	XORL R12, R12
-	XORQ R13, R13
+	MOVQ         bits+0(FP), AX
+	MOVQ         acc+8(FP), CX
+	MOVQ         first+16(FP), DX
+	MOVQ         last+24(FP), BX
+	MOVQ         channels+40(FP), SI
+	MOVQ         pixels+32(FP), DI
+	MOVL         $0x00ff00ff, R8
+	VMOVD        R8, X11
+	VPBROADCASTD X11, Y11
+	MOVQ         $0x0703060205010400, R8
+	VMOVQ        R8, X10
+	VPMOVZXBD    X10, Y10
+	MOVQ         SI, R10
+	ANDQ         $0x07, R10
+	MOVQ         $0x00000008, R11
+	SUBQ         R10, R11
+	XORL         R12, R12
+	XORQ         R13, R13
 
 row:
-	XORQ R8, R8
-	MOVQ SI, R9
+	XORQ  R8, R8
+	MOVQ  SI, R9
+	TESTQ R13, R13
+	JNE   vector
+
+bulk:
+	CMPQ      R9, $0x20
+	JLT       few
+	VMOVDQU   (CX)(R8*4), Y0
+	VMOVDQU   (DX)(R8*4), Y4
+	VPCMPGTD  Y0, Y4, Y4
+	VPCMPGTD  (BX)(R8*4), Y0, Y0
+	VPOR      Y4, Y0, Y0
+	VMOVDQU   32(CX)(R8*4), Y1
+	VMOVDQU   32(DX)(R8*4), Y4
+	VPCMPGTD  Y1, Y4, Y4
+	VPCMPGTD  32(BX)(R8*4), Y1, Y1
+	VPOR      Y4, Y1, Y1
+	VMOVDQU   64(CX)(R8*4), Y2
+	VMOVDQU   64(DX)(R8*4), Y4
+	VPCMPGTD  Y2, Y4, Y4
+	VPCMPGTD  64(BX)(R8*4), Y2, Y2
+	VPOR      Y4, Y2, Y2
+	VMOVDQU   96(CX)(R8*4), Y3
+	VMOVDQU   96(DX)(R8*4), Y4
+	VPCMPGTD  Y3, Y4, Y4
+	VPCMPGTD  96(BX)(R8*4), Y3, Y3
+	VPOR      Y4, Y3, Y3
+	VPACKSSDW Y1, Y0, Y0
+	VPACKSSDW Y3, Y2, Y2
+	VPACKSSWB Y2, Y0, Y0
+	VPERMD    Y0, Y10, Y0
+	VPMOVMSKB Y0, R14
+	NOTL      R14
+	MOVL      R14, (AX)
+	ADDQ      $0x04, AX
+	ADDQ      $0x20, R8
+	SUBQ      $0x20, R9
+	JMP       bulk
+
+few:
+	TESTQ R9, R9
+	JEQ   next
+	CMPQ  R9, $0x08
+	JLT   last
 
 vector:
 	VMOVDQU   (CX)(R8*4), Y0
@@ -541,6 +590,8 @@ vector:
 	JGE       vector
 	TESTQ     R9, R9
 	JEQ       next
+
+last:
 	SUBQ      R11, R8
 	VMOVDQU   (CX)(R8*4), Y0
 	VMOVDQU   (DX)(R8*4), Y1

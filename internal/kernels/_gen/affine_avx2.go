@@ -20,24 +20,36 @@ func affine8(c *build.Context) {
 		k.VBROADCASTSS(k.param("hi"), ymm(5))
 		k.VBROADCASTSS(k.param("z"), ymm(6))
 		k.constant8(255, 15)
-		k.strips(8, k.load("pixels"), k.load("channels"), func(reg.Register) {
-			k.VCVTDQ2PS(at(acc), ymm(0))
-			k.VMULPS(at(a), ymm(0), ymm(0))
-			k.VADDPS(at(off), ymm(0), ymm(0))
-			k.VCMPPS(Imm(ordered), ymm(0), ymm(0), ymm(1))
-			k.VANDPS(ymm(1), ymm(0), ymm(0)) // 0 for NaN
-			k.VMAXPS(ymm(4), ymm(0), ymm(0))
-			k.VMINPS(ymm(5), ymm(0), ymm(0))
+		k.bulkConstants()
+		// code makes y the codes of elements 8i to 8i+7.
+		code := func(i int, y, scratch reg.VecPhysical) {
+			k.VCVTDQ2PS(acc.part(i), y)
+			k.VMULPS(a.part(i), y, y)
+			k.VADDPS(off.part(i), y, y)
+			k.VCMPPS(Imm(ordered), y, y, scratch)
+			k.VANDPS(scratch, y, y) // 0 for NaN
+			k.VMAXPS(ymm(4), y, y)
+			k.VMINPS(ymm(5), y, y)
 			if up { // ⌊x + ½⌋ + z = (⌊2x⌋ + 1 + 2z) >> 1
-				k.VADDPS(ymm(0), ymm(0), ymm(0))
-				k.VROUNDPS(Imm(1), ymm(0), ymm(0))
+				k.VADDPS(y, y, y)
+				k.VROUNDPS(Imm(1), y, y)
 			}
-			k.VCVTPS2DQ(ymm(0), ymm(0))
-			k.VPADDD(ymm(6), ymm(0), ymm(0))
+			k.VCVTPS2DQ(y, y)
+			k.VPADDD(ymm(6), y, y)
 			if up {
-				k.VPSRAD(Imm(1), ymm(0), ymm(0))
+				k.VPSRAD(Imm(1), y, y)
 			}
-		}, func() { k.storeBytes(dst) })
+		}
+		k.bulkStrips(8, k.load("pixels"), k.load("channels"), func() {
+			for i := range 4 {
+				code(i, ymm(i), ymm(7))
+			}
+			for _, y := range []int{0, 2} {
+				k.VPACKSSDW(ymm(y+1), ymm(y), ymm(y))
+				k.VPAND(ymm(11), ymm(y), ymm(y))
+			}
+			k.bulkBytes(dst)
+		}, func(reg.Register) { code(0, ymm(0), ymm(1)) }, func() { k.storeBytes(dst) })
 		k.RET()
 	}
 

@@ -16,6 +16,7 @@ func quantize8(c *build.Context) {
 	k.constant8(255, 15)
 	k.VMOVDQA(ymm(4), ymm(12))
 	k.VMOVDQA(ymm(5), ymm(13))
+	k.bulkEnds()
 	k.bulkConstants()
 	// shifted makes y the rounded quotients of elements 8i to 8i+7; Y8 and Y9 are scratch.
 	shifted := func(i int, y reg.VecPhysical) {
@@ -83,6 +84,7 @@ func quantize8(c *build.Context) {
 			k.VCVTPS2DQ(ymm(4+i), ymm(y))
 			k.VPADDD(ymm(6), ymm(y), ymm(y))
 		}
+		k.bulkEnds()
 		k.bulkConstants()
 		k.VPACKSSDW(ymm(6), ymm(6), ymm(7))
 		// scaled makes y the products of elements 8i to 8i+7, no larger than the upper end.
@@ -154,16 +156,21 @@ func passBits8(c *build.Context) {
 	channels, pixels := k.load("channels"), k.load("pixels")
 	i, left, rest, again := k.GP64(), k.GP64(), k.GP64(), k.GP64()
 	waiting, count, some := k.GP32(), k.GP64(), k.GP32()
+	// beyond sets the elements of y that lie outside; disp counts bytes from i on.
+	beyond := func(disp int, y, scratch reg.VecPhysical) {
+		p := func(base reg.Register) Mem { return Mem{Base: base, Index: i, Scale: 4, Disp: disp} }
+		k.VMOVDQU(p(acc), y)
+		k.VMOVDQU(p(first), scratch)
+		k.VPCMPGTD(y, scratch, scratch) // first > acc
+		k.VPCMPGTD(p(last), y, y)
+		k.VPOR(scratch, y, y)
+	}
 	group := func() { // the bits of the elements at i
-		p := func(base reg.Register) Mem { return Mem{Base: base, Index: i, Scale: 4} }
-		k.VMOVDQU(p(acc), ymm(0))
-		k.VMOVDQU(p(first), ymm(1))
-		k.VPCMPGTD(ymm(0), ymm(1), ymm(1)) // first > acc
-		k.VPCMPGTD(p(last), ymm(0), ymm(0))
-		k.VPOR(ymm(1), ymm(0), ymm(0))
+		beyond(0, ymm(0), ymm(1))
 		k.VMOVMSKPS(ymm(0), some)
 		k.XORL(Imm(0xff), some)
 	}
+	k.bulkConstants()
 	flush := func() {
 		k.MOVB(waiting.As8(), Mem{Base: bits})
 		k.INCQ(bits)
@@ -178,6 +185,31 @@ func passBits8(c *build.Context) {
 	k.Label("row")
 	k.XORQ(i, i)
 	k.MOVQ(channels, left)
+	k.TESTQ(count, count) // 32 at a time where bytes begin with a row
+	k.JNE(LabelRef("vector"))
+	k.Label("bulk")
+	k.CMPQ(left, Imm(bulkWidth))
+	k.JLT(LabelRef("few"))
+	for j := range 4 {
+		beyond(32*j, ymm(j), ymm(4))
+	}
+	for _, y := range []int{0, 2} {
+		k.VPACKSSDW(ymm(y+1), ymm(y), ymm(y))
+	}
+	k.VPACKSSWB(ymm(2), ymm(0), ymm(0))
+	k.VPERMD(ymm(0), ymm(10), ymm(0))
+	k.VPMOVMSKB(ymm(0), some)
+	k.NOTL(some)
+	k.MOVL(some, Mem{Base: bits})
+	k.ADDQ(Imm(4), bits)
+	k.ADDQ(Imm(bulkWidth), i)
+	k.SUBQ(Imm(bulkWidth), left)
+	k.JMP(LabelRef("bulk"))
+	k.Label("few")
+	k.TESTQ(left, left)
+	k.JEQ(LabelRef("next"))
+	k.CMPQ(left, Imm(8))
+	k.JLT(LabelRef("last"))
 	k.Label("vector")
 	group()
 	k.SHLXL(count.As32(), some, some)
@@ -189,6 +221,7 @@ func passBits8(c *build.Context) {
 	k.JGE(LabelRef("vector"))
 	k.TESTQ(left, left)
 	k.JEQ(LabelRef("next"))
+	k.Label("last")
 	k.SUBQ(again, i) // the last eight elements, of which some are done
 	group()
 	k.SHRXL(again.As32(), some, some)

@@ -120,16 +120,25 @@ func (k *rowKernel) bulkStore(dst *pointer, z int) {
 		k.VPMINSW(ymm(13), ymm(y), ymm(y))
 		k.VPAND(ymm(11), ymm(y), ymm(y))
 	}
+	k.bulkBytes(dst)
+}
+
+// bulkBytes stores the words of Y0 and Y2, from 0 to 255, as bytes.
+func (k *rowKernel) bulkBytes(dst *pointer) {
 	k.VPACKUSWB(ymm(2), ymm(0), ymm(0))
 	k.VPERMD(ymm(0), ymm(10), ymm(0))
 	k.VMOVDQU(ymm(0), at(dst))
 }
 
-// bulkConstants sets the constants of bulkStore from the 32-bit ends in Y12 and Y13.
-func (k *rowKernel) bulkConstants() {
+// bulkEnds makes words of the 32-bit ends in Y12 and Y13, for bulkStore.
+func (k *rowKernel) bulkEnds() {
 	for _, y := range []int{12, 13} {
 		k.VPACKSSDW(ymm(y), ymm(y), ymm(y))
 	}
+}
+
+// bulkConstants sets Y10 and Y11.
+func (k *rowKernel) bulkConstants() {
 	k.constant8(0x00ff00ff, 11)
 	order := k.GP64() // Packing works within halves: 0, 4, 1, 5, 2, 6, 3, 7 undoes it.
 	k.MOVQ(U64(0x0703060205010400), order)
