@@ -165,6 +165,15 @@ func (d *ConvDriver) SetWeights(levels []int32, zeroPoint int32) error {
 	return nil
 }
 
+// Compact stores weights that stay in as few bytes as the kernels can read: those of up to four bits in
+// as many bits. It allocates.
+func (d *ConvDriver) Compact() {
+	if !d.wide {
+		d.codes = nil
+		d.conv.Compact(&d.weights)
+	}
+}
+
 // checkWeights refuses a wrong number of weights.
 func (d *ConvDriver) checkWeights(n int) error {
 	if want := d.conv.WeightSize(); n != want {

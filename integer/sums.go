@@ -176,6 +176,7 @@ func (s sums) step(b *binding, n *Node, x *Node, d *ConvDriver, err error, level
 		b.fail(n, err)
 		return nil
 	}
+	d.Compact()
 	d.SetBias(bias)
 	d.SetRequant(s.requant)
 	if s.requant == nil {

@@ -32,6 +32,7 @@ type IntWeights struct {
 	start  []int32 // initial values, in the order of the form
 	order  []int32 // pairForm and narrowForm: place of each packed weight in a kernel, or −1
 	block  int     // narrowForm: steps between two widenings
+	width  int     // narrowForm: bits of a packed weight, 8 before Compact
 	taps   []int16 // winogradForm: room for packing
 	plan   winogradPlan
 }

@@ -20,16 +20,16 @@ func (s *IntConv) ScratchLen() int {
 	if intLevel != cpu.AVX2 || s.Depthwise() {
 		return 0
 	}
+	if s.winograd() {
+		p := s.planWinograd(nil)
+		return p.bytes(p.tiles)
+	}
 	most := 0
 	for _, form := range []intForm{pairForm, narrowForm} { // the weights choose
 		l := s.lower(form)
 		most = max(most, l.bytes(s.band(&l)))
 	}
-	if s.winograd() {
-		p := s.planWinograd(nil)
-		most = max(most, p.bytes(p.tiles))
-	}
-	return most
+	return most + s.compactRoom()
 }
 
 // RowUnit returns the number of output rows of which Rows computes multiples without waste.
@@ -80,12 +80,16 @@ func (s *IntConv) rowsOwn(acc []int32, x []uint8, xl Layout, p *IntWeights, scra
 	}
 	l := s.lower(p.form)
 	band := s.band(&l)
-	if need := l.bytes(min(band, oh1-oh0)); len(scratch) < need {
+	need, room := l.bytes(min(band, oh1-oh0)), 0
+	if p.form == narrowForm && p.width < 8 {
+		room = s.compactRoom()
+	}
+	if len(scratch) < need+room {
 		panic("kernels: integer conv: the scratch is too short")
 	}
 	for oh := oh0; oh < oh1; oh += band {
 		rows := min(band, oh1-oh)
 		s.fill(&l, scratch, x, xl, n, oh, rows)
-		s.multiply(acc[(oh-oh0)*s.OW*s.O:], p, &l, scratch, rows)
+		s.multiply(acc[(oh-oh0)*s.OW*s.O:], p, &l, scratch, scratch[need:][:room], rows)
 	}
 }

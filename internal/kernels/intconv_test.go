@@ -188,7 +188,8 @@ func TestIntConvSquare(t *testing.T) {
 		r := testRand()
 		for _, k := range [][2]int{{3, 3}, {5, 5}, {3, 5}, {6, 3}, {7, 7}} {
 			for _, c := range []int{16, 17, 24, 31, 48, 70, 113, 240} {
-				for _, o := range []int{16, 19, 24, 32, 40, 50, 72} {
+				for range 2 {
+					o := []int{16, 19, 24, 32, 40, 50, 72}[r.IntN(7)]
 					shape := ConvShape{C: c, O: o, KH: k[0], KW: k[1], H: k[0] + r.IntN(12), W: k[1] + r.IntN(20)}
 					shape.PadTop, shape.PadLeft, shape.PadBottom, shape.PadRight = r.IntN(2), r.IntN(2), r.IntN(2), r.IntN(2)
 					if err := shape.Complete(); err != nil {
@@ -355,6 +356,19 @@ func testIntConv(t *testing.T, r *rand.Rand, shape ConvShape, o operands, gap in
 	}
 	equalSlices(t, name, got, want)
 
+	s.Compact(&p)
+	if p.form == narrowForm && p.width > 4 && o.most <= 7 && 24*s.KH*s.KW*s.C < 32<<10 { // larger panels stay as they are
+		t.Errorf("%s: weights are stored in %d bits", name, p.width)
+	}
+	clear(acc.in)
+	s.Rows(acc.in, x, xl, &p, scratch.in, n, oh0, oh1)
+	acc.check(t, name)
+	scratch.check(t, name+", scratch")
+	for i, v := range acc.in {
+		got[i] = int64(v)
+	}
+	equalSlices(t, name+", compact", got, want)
+
 	// The definition, without a border.
 	cg, og := s.groups()
 	for oh := oh0; oh < oh1; oh++ {
@@ -396,6 +410,9 @@ func TestIntConvPacksAgain(t *testing.T) {
 					s.Start(p, nil, 3)
 					s.Rows(*acc, x, xl, p, scratch, 0, 0, s.OH)
 				}
+				if i == 1 {
+					s.Compact(&again)
+				}
 				equalSlices(t, fmt.Sprintf("%d channels, weights up to %d", c, most), got, want)
 			}
 			if n := testing.AllocsPerRun(3, func() {
@@ -432,7 +449,7 @@ func TestIntConvRejectsShortOperands(t *testing.T) {
 			"accumulators": run(47, size+Slack, s.ScratchLen(), xl),
 			"x":            run(48, size/2, s.ScratchLen(), xl),
 			"border":       run(48, size+Slack, s.ScratchLen(), dense),
-			"scratch":      s.ScratchLen() > 0 && run(48, size+Slack, s.ScratchLen()/2, xl) || s.ScratchLen() == 0,
+			"scratch":      s.ScratchLen() > 0 && run(48, size+Slack, s.ScratchLen()/4, xl) || s.ScratchLen() == 0,
 		} {
 			if !panicked {
 				t.Errorf("%s: no panic", name)

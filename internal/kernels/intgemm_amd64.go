@@ -71,8 +71,8 @@ func (t *panelProduct) call() {
 }
 
 // multiply computes the accumulators of a number of output rows. acc may go on with those of
-// later rows.
-func (s *IntConv) multiply(acc []int32, p *IntWeights, l *lowering, scratch []uint8, rows int) {
+// later rows. Panels of compact weights are unpacked into room.
+func (s *IntConv) multiply(acc []int32, p *IntWeights, l *lowering, scratch, room []uint8, rows int) {
 	cg, og := s.groups()
 	var abuf [segments]int
 	aoff := offsets(abuf[:], l.segments)
@@ -98,8 +98,14 @@ func (s *IntConv) multiply(acc []int32, p *IntWeights, l *lowering, scratch []ui
 		}
 		eachPanel(og, func(j, vectors int) {
 			t.vectors, t.macs = vectors, 8*vectors*l.codes()
-			t.b, t.init = unsafe.Pointer(&data[0]), unsafe.Pointer(&start[0])
-			data, start = data[8*vectors*l.codes()*l.size:], start[8*vectors:]
+			panel, rest := data, data
+			if len(room) > 0 {
+				panel, rest = p.unpackPanel(room, data, t.macs)
+			} else {
+				rest = data[t.macs*l.size:]
+			}
+			t.b, t.init = unsafe.Pointer(&panel[0]), unsafe.Pointer(&start[0])
+			data, start = rest, start[8*vectors:]
 			t.columns(acc, g*og+j, min(8*vectors, og-j), s.O, all, s.Groups > 1)
 		})
 	}

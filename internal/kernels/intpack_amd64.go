@@ -45,7 +45,7 @@ func (s *IntConv) packLowered(p *IntWeights, w []uint8) {
 		clear(p.data)
 		s.setOrder(p, &l)
 	}
-	p.form, p.offset, p.block = form, offset, steps/2
+	p.form, p.offset, p.block, p.width = form, offset, steps/2, 8
 	per := len(w) / s.O
 	_, og := s.groups()
 	at := 0

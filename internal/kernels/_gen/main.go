@@ -28,6 +28,7 @@ var kernels = map[string]func(*build.Context){
 	"intgemm":          intgemm,
 	"intlower":         intlower,
 	"intdepthwise":     intdepthwise,
+	"intcompact":       intcompact,
 	"intwinograd":      intwinograd,
 	"elementwise":      elementwise,
 	"elementwise_avx2": elementwise8,
