@@ -39,6 +39,34 @@ func (g *GEMM) Run() {
 	g.run()
 }
 
+// RunEach computes several products of one form. The operands of the next one lie stepA, stepB and
+// stepC elements behind, which must not be negative. It panics if a slice is too short.
+func (g *GEMM) RunEach(times, stepA, stepB, stepC int) {
+	if g.M <= 0 || g.N <= 0 || times <= 0 {
+		return
+	}
+	last := *g
+	last.A, last.B, last.C = beyond(g.A, (times-1)*stepA), beyond(g.B, (times-1)*stepB), beyond(g.C, (times-1)*stepC)
+	last.check()
+	g.runEach(times, stepA, stepB, stepC)
+}
+
+// beyond returns x from element n on, or nothing where n is no index.
+func beyond(x []float32, n int) []float32 {
+	if n < 0 || n > len(x) {
+		return nil
+	}
+	return x[n:]
+}
+
+func (g *GEMM) runEachPortable(times, stepA, stepB, stepC int) {
+	next := *g
+	for i := range times {
+		next.A, next.B, next.C = beyond(g.A, i*stepA), beyond(g.B, i*stepB), g.C[i*stepC:]
+		next.runPortable()
+	}
+}
+
 // check makes sure that no index leaves its slice.
 func (g *GEMM) check() {
 	if len(g.AOff) != len(g.BOff) || g.RS < 0 || g.CS < 0 || g.BS < 0 || g.LDC < 0 || g.K < 0 {

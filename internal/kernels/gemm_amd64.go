@@ -33,11 +33,31 @@ func init() {
 func (g *GEMM) run() {
 	switch gemmLevel {
 	case cpu.AVX512:
-		g.runAVX512()
+		g.runAVX512(g.tile())
 	case cpu.AVX2:
-		g.runAVX2()
+		g.runAVX2(g.tile())
 	default:
 		g.runPortable()
+	}
+}
+
+func (g *GEMM) runEach(times, stepA, stepB, stepC int) {
+	if gemmLevel == cpu.Portable {
+		g.runEachPortable(times, stepA, stepB, stepC)
+		return
+	}
+	t := g.tile()
+	for range times {
+		if gemmLevel == cpu.AVX512 {
+			g.runAVX512(t)
+		} else {
+			g.runAVX2(t)
+		}
+		times--
+		if times == 0 { // the pointers must not leave the operands
+			return
+		}
+		t.a, t.b, t.c = unsafe.Add(t.a, 4*stepA), unsafe.Add(t.b, 4*stepB), unsafe.Add(t.c, 4*stepC)
 	}
 }
 
@@ -66,37 +86,21 @@ func (g *GEMM) tile() tile {
 	return t
 }
 
-// column returns t moved to column j. It returns a copy, because what is stored through
-// a pointer counts as escaping.
-func (t tile) column(g *GEMM, j int) tile {
-	if t.segments > 0 {
-		t.b = unsafe.Pointer(&g.B[j])
-	}
-	t.c = unsafe.Pointer(&g.C[j])
-	if g.Init != nil {
-		t.init = unsafe.Pointer(&g.Init[j])
-	}
-	return t
-}
-
-func (g *GEMM) runAVX512() {
-	t := g.tile()
-	a := t.a
+func (g *GEMM) runAVX512(t tile) {
+	a, b, c, init := t.a, t.b, t.c, t.init
 	most := tileRows
 	if t.rs%2048 == 0 && g.CS == 1 {
 		most = tileRows / 2 // such rows share their places in the first-level cache
 	}
 	for j := 0; j < g.N; j += panelWidth {
-		if j > 0 {
-			t = t.column(g, j)
-		}
+		t.b, t.init = columnOf(b, j, t.segments > 0), columnOf(init, j, init != nil)
 		n := min(g.N-j, panelWidth)
 		t.mask = 1<<((n-1)&15+1) - 1
-		c := t.c
+		top := unsafe.Add(c, 4*j)
 		for i := 0; i < g.M; i += t.m {
 			t.m = balance(g.M-i, most)
 			t.ahead = t.m * t.rs
-			t.a, t.c = unsafe.Add(a, i*t.rs), unsafe.Add(c, i*t.ldc)
+			t.a, t.c = unsafe.Add(a, i*t.rs), unsafe.Add(top, i*t.ldc)
 			if n > panelWidth/2 {
 				gemmTile32(&t)
 			} else {
@@ -106,17 +110,23 @@ func (g *GEMM) runAVX512() {
 	}
 }
 
-func (g *GEMM) runAVX2() {
-	t := g.tile()
+// columnOf returns the place of column j of an operand, if there is one.
+func columnOf(p unsafe.Pointer, j int, is bool) unsafe.Pointer {
+	if !is {
+		return p
+	}
+	return unsafe.Add(p, 4*j)
+}
+
+func (g *GEMM) runAVX2(t tile) {
 	t.pace = 4 * t.cs // for four steps at once, which prefetch two lines
 	if g.CS == 1 {
 		t.pace = 128
 	}
-	a := t.a
+	a, b, c, init := t.a, t.b, t.c, t.init
 	for j := 0; j < g.N; {
-		if j > 0 {
-			t = t.column(g, j)
-		}
+		t.a, t.c = a, unsafe.Add(c, 4*j)
+		t.b, t.init = columnOf(b, j, t.segments > 0), columnOf(init, j, init != nil)
 		n, most := 16, 6
 		if g.N-j < 16 {
 			n, most = min(g.N-j, 8), 8
@@ -125,11 +135,10 @@ func (g *GEMM) runAVX2() {
 		// As few tiles as possible, the first ones a row higher than the others.
 		tiles := (g.M + most - 1) / most
 		height, higher := g.M/tiles, g.M%tiles
-		t.a = a
 		if higher > 0 {
 			t.run(n, height+1, higher)
 			rows := higher * (height + 1)
-			t.a, t.c = unsafe.Add(a, rows*t.rs), unsafe.Add(t.c, rows*t.ldc)
+			t.a, t.c = unsafe.Add(t.a, rows*t.rs), unsafe.Add(t.c, rows*t.ldc)
 		}
 		t.run(n, height, tiles-higher)
 		j += n

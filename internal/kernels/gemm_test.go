@@ -79,6 +79,49 @@ func TestGEMMSmall(t *testing.T) {
 	})
 }
 
+func TestGEMMRunEach(t *testing.T) {
+	forEach(t, "gemm", func(t *testing.T) {
+		r := testRand()
+		for range 50 {
+			times, m, n, k := 1+r.IntN(4), 1+r.IntN(20), 1+r.IntN(70), 1+r.IntN(9)
+			stepA, stepB, stepC := m*k+r.IntN(3), k*n+r.IntN(3), m*n+r.IntN(3)
+			g := GEMM{M: m, N: n, K: k, AOff: []int{0}, RS: k, CS: 1, BOff: []int{0}, BS: n, LDC: n, Add: r.IntN(2) == 1,
+				A: normals(r, (times-1)*stepA+m*k), B: normals(r, (times-1)*stepB+k*n), C: normals(r, (times-1)*stepC+m*n)}
+			if r.IntN(2) == 1 {
+				g.Init = normals(r, n)
+			}
+			want := append([]float32(nil), g.C...)
+			for i := range times {
+				one := g
+				one.A, one.B, one.C = g.A[i*stepA:], g.B[i*stepB:], want[i*stepC:]
+				one.Run()
+			}
+			g.RunEach(times, stepA, stepB, stepC)
+			equalSlices(t, fmt.Sprintf("%d×%d×%d×%d", times, m, n, k), g.C, want)
+			for _, operand := range []*[]float32{&g.A, &g.B, &g.C} {
+				whole := *operand
+				*operand = whole[:len(whole)-1]
+				rejects(t, fmt.Sprintf("one element too few, %d times", times), func() { g.RunEach(times, stepA, stepB, stepC) })
+				*operand = whole
+			}
+			rejects(t, "a negative step", func() { g.RunEach(2, -1, stepB, stepC) })
+			g.RunEach(0, stepA, stepB, stepC)
+			equalSlices(t, "no product", g.C, want)
+		}
+	})
+}
+
+// rejects fails unless f panics.
+func rejects(t *testing.T, name string, f func()) {
+	t.Helper()
+	defer func() {
+		if recover() == nil {
+			t.Errorf("%s: no panic", name)
+		}
+	}()
+	f()
+}
+
 // A dot product of k terms, each rounded at most twice, is off by at most
 // (k+1)·2^-23·Σ|terms|, whatever the order: see docs/tolerances.md.
 func TestGEMMBound(t *testing.T) {
@@ -145,16 +188,9 @@ func TestGEMMRejectsShortOperands(t *testing.T) {
 		"segments": func(g *GEMM) { g.BOff = nil },
 		"stride":   func(g *GEMM) { g.RS = -1 },
 	} {
-		t.Run(name, func(t *testing.T) {
-			defer func() {
-				if recover() == nil {
-					t.Error("no panic")
-				}
-			}()
-			g := ok()
-			spoil(&g)
-			g.Run()
-		})
+		g := ok()
+		spoil(&g)
+		rejects(t, name, g.Run)
 	}
 }
 
