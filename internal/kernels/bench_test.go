@@ -46,6 +46,23 @@ func BenchmarkConv(b *testing.B) {
 			}
 			reportRate(b, operations)
 		})
+		if k, ok := s.WinogradForward(); ok {
+			packed, scratch := make([]float32, k.Size()), make([]float32, k.ScratchLen())
+			b.Run(c.name+"/forward by tiles", func(b *testing.B) {
+				k.Pack(packed, w)
+				for b.Loop() {
+					for n := range batch {
+						k.Rows(y.data, y.Layout, x.data, x.Layout, packed, nil, scratch, n, 0, s.OH, false)
+					}
+				}
+				reportRate(b, operations)
+			})
+			b.Run(c.name+"/transform of weights", func(b *testing.B) {
+				for b.Loop() {
+					k.Pack(packed, w)
+				}
+			})
+		}
 		b.Run(c.name+"/backward weight", func(b *testing.B) {
 			dw := make([]float32, s.WeightSize())
 			for b.Loop() {

@@ -53,6 +53,7 @@ var kernels = map[string]func(*build.Context){
 	"fixedpoint":       fixedPoint,
 	"addbits":          addBits,
 	"addbits_avx2":     addBits8,
+	"winograd":         winograd,
 	"amx":              amx,
 	"peak":             peak,
 }

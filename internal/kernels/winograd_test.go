@@ -1,0 +1,326 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// winogradCases are convolutions that go by tiles: whole tiles and parts of them, all paddings, few
+// and many tiles, panels that are full and not.
+func winogradCases(t testing.TB) []ConvShape {
+	t.Helper()
+	pad := func(c, o, h, w, top, left, bottom, right int) ConvShape {
+		return ConvShape{C: c, O: o, KH: 3, KW: 3, H: h, W: w, PadTop: top, PadLeft: left, PadBottom: bottom, PadRight: right}
+	}
+	cases := []ConvShape{
+		pad(16, 16, 32, 32, 1, 1, 1, 1),
+		pad(64, 16, 8, 8, 1, 1, 1, 1),
+		pad(16, 40, 7, 9, 1, 1, 1, 1),
+		pad(24, 16, 3, 3, 0, 0, 0, 0),
+		pad(16, 24, 4, 3, 0, 0, 0, 0),
+		pad(16, 72, 5, 6, 2, 0, 1, 2),
+		pad(32, 16, 6, 5, 0, 2, 2, 0),
+		pad(16, 16, 1, 1, 1, 1, 1, 1),
+		pad(16, 16, 2, 11, 4, 3, 2, 5),
+		pad(200, 104, 5, 4, 1, 1, 1, 1),
+	}
+	for i := range cases {
+		if err := cases[i].Complete(); err != nil {
+			t.Fatalf("case %d: %v", i, err)
+		}
+		if _, ok := cases[i].WinogradForward(); !ok {
+			t.Fatalf("case %d does not go by tiles", i)
+		}
+	}
+	return cases
+}
+
+// testWinograd runs f for all variants of what Winograd consists of.
+func testWinograd(t *testing.T, f func(t *testing.T, r *rand.Rand, s *ConvShape, gaps bool)) {
+	for _, kernel := range []string{"winograd", "gemm", "pack"} {
+		forEach(t, kernel, func(t *testing.T) {
+			r := testRand()
+			for _, s := range winogradCases(t) {
+				for _, gaps := range []bool{false, true} {
+					t.Run(fmt.Sprintf("%s/%s/gaps=%v", kernel, s.name(), gaps), func(t *testing.T) { f(t, r, &s, gaps) })
+				}
+			}
+		})
+	}
+}
+
+// rows computes an image in two parts.
+func (k *Winograd) rows(r *rand.Rand, y, x tensor, packed, bias []float32, n int, add bool) {
+	scratch := guard(k.ScratchLen(), float32(math.NaN()), float32(math.NaN()))
+	cut := 2 * r.IntN(k.OH/2+1)
+	if cut > 0 {
+		k.Rows(y.data, y.Layout, x.data, x.Layout, packed, bias, scratch.in, n, 0, cut, add)
+	}
+	if cut < k.OH {
+		k.Rows(y.data, y.Layout, x.data, x.Layout, packed, bias, scratch.in, n, cut, k.OH, add)
+	}
+}
+
+func TestWinogradForward(t *testing.T) {
+	testWinograd(t, func(t *testing.T, r *rand.Rand, s *ConvShape, gaps bool) {
+		x := newTensor(r, 2, s.H, s.W, s.C, s.PadTop, s.PadLeft, s.PadBottom, s.PadRight, gaps)
+		w, bias := smallInts(r, s.WeightSize(), 4), smallInts(r, s.O, 4)
+		if gaps {
+			bias = nil
+		}
+		k, _ := s.WinogradForward()
+		packed := make([]float32, k.Size())
+		k.Pack(packed, w)
+		got := newTensor(r, 2, s.OH, s.OW, s.O, 1, 0, 2, 1, gaps)
+		want := got.clone()
+		s.RefForward(want.data, want.Layout, x.data, x.Layout, w, bias)
+		for n := range 2 {
+			k.rows(r, got, x, packed, bias, n, false)
+		}
+		equalSlices(t, "y", got.data, want.data)
+	})
+}
+
+func TestWinogradBackward(t *testing.T) {
+	testWinograd(t, func(t *testing.T, r *rand.Rand, s *ConvShape, gaps bool) {
+		top, left, bottom, right := s.DyBorder()
+		dy := newTensor(r, 2, s.OH, s.OW, s.O, top, left, bottom, right, gaps)
+		w := smallInts(r, s.WeightSize(), 4)
+		k, _ := s.WinogradBackward()
+		packed := make([]float32, k.Size())
+		k.Pack(packed, w)
+		got := newTensor(r, 2, s.H, s.W, s.C, 1, 1, 0, 1, gaps)
+		want := got.clone()
+		for _, add := range []bool{true, false} {
+			s.RefBackwardInput(want.data, want.Layout, dy.data, dy.Layout, w, add)
+			for n := range 2 {
+				k.rows(r, got, dy, packed, nil, n, add)
+			}
+			equalSlices(t, "dx", got.data, want.data)
+		}
+	})
+}
+
+// sumsByTiles returns, for pixel (h, w) of image n and output o, the convolution and the sum of the absolute values of what
+// the algorithm adds up, |Aᵀ|·[(|G|·|g|·|Gᵀ|) ⊙ (|Bᵀ|·|x|·|B|)]·|A|, in float64. Pixels of x outside its padding
+// do not count.
+func (s *ConvShape) sumsByTiles(x tensor, w []float32, n, h, ow, o int) (sum, size float64) {
+	b := [4][4]float64{{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, 1, 0, -1}}
+	g := [4][3]float64{{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}}
+	a := [2][4]float64{{1, 1, 1, 0}, {0, 1, -1, -1}}
+	for c := range s.C {
+		for i := range 4 {
+			for j := range 4 {
+				factor := a[h%2][i] * a[ow%2][j]
+				if factor == 0 {
+					continue
+				}
+				var u, v, uSize, vSize float64
+				for p := range 3 {
+					for q := range 3 {
+						t := g[i][p] * g[j][q] * float64(w[s.weight(o, c, p, q)])
+						u, uSize = u+t, uSize+math.Abs(t)
+					}
+				}
+				for p := range 4 {
+					for q := range 4 {
+						if t := b[i][p] * b[j][q]; t != 0 {
+							t *= float64(x.data[x.At(n, h&^1+p-s.PadTop, ow&^1+q-s.PadLeft, c)])
+							v, vSize = v+t, vSize+math.Abs(t)
+						}
+					}
+				}
+				sum, size = sum+factor*u*v, size+uSize*vSize
+			}
+		}
+	}
+	return sum, size
+}
+
+// A rounding of input (2), weights (4), products and their sums (C + 1), results (4) and bias (1): see
+// docs/tolerances.md.
+func TestWinogradBound(t *testing.T) {
+	forEach(t, "gemm", func(t *testing.T) {
+		r := testRand()
+		for _, s := range winogradCases(t) {
+			x := newTensor(r, 1, s.H, s.W, s.C, s.PadTop, s.PadLeft, s.PadBottom, s.PadRight, false)
+			for i, v := range x.data {
+				x.data[i] = v * float32(r.NormFloat64()) // the border stays zero
+			}
+			w, bias := normals(r, s.WeightSize()), normals(r, s.O)
+			k, _ := s.WinogradForward()
+			packed := make([]float32, k.Size())
+			k.Pack(packed, w)
+			got := newTensor(r, 1, s.OH, s.OW, s.O, 0, 0, 0, 0, false)
+			before := got.clone()
+			k.rows(r, got, x, packed, bias, 0, true)
+			want := got.clone()
+			s.RefForward(want.data, want.Layout, x.data, x.Layout, w, bias)
+			for range 200 {
+				h, ow, o := r.IntN(s.OH), r.IntN(s.OW), r.IntN(s.O)
+				if s.OH%2 == 1 && h == s.OH-1 || s.OW%2 == 1 && ow == s.OW-1 {
+					continue // a tile that the padding does not cover
+				}
+				i := got.At(0, h, ow, o)
+				sum, size := s.sumsByTiles(x, w, 0, h, ow, o)
+				if diff := math.Abs(sum + float64(bias[o]) - float64(want.data[i])); diff > 1e-6*size {
+					t.Fatalf("%s: the reference by tiles is off by %v", s.name(), diff)
+				}
+				sum += float64(bias[o]) + float64(before.data[i])
+				size += math.Abs(float64(bias[o])) + math.Abs(float64(before.data[i]))
+				if diff, limit := math.Abs(float64(got.data[i])-sum), float64(s.C+14)*0x1p-24*size; !(diff <= limit) {
+					t.Fatalf("%s: y(%d, %d, %d) = %v, want %v ± %v", s.name(), h, ow, o, got.data[i], sum, limit)
+				}
+			}
+		}
+	})
+}
+
+// All variants of the transforms add in the same order.
+func TestWinogradTransforms(t *testing.T) {
+	forEach(t, "winograd", func(t *testing.T) {
+		r := testRand()
+		nan := float32(math.NaN())
+		for range 300 {
+			tiles, channels, point := 1+r.IntN(5), 8*(1+r.IntN(5)), 0
+			point = tiles*channels + r.IntN(20)
+			pixel := channels + r.IntN(3)
+			row := (2*tiles+2)*pixel + r.IntN(9)
+			sp := spreading{tiles: tiles, channels: channels, point: point, xTile: 2 * pixel, row: row, row3: (2 + r.IntN(2)) * row, column: pixel, column3: 3 * pixel}
+			if tiles == 1 {
+				sp.column3 = (2 + r.IntN(2)) * pixel
+			}
+			x := guard((tiles-1)*sp.xTile+sp.row3+sp.column3+channels, nan, 0)
+			copy(x.in, normals(r, len(x.in)))
+			size := (tilePoints-1)*point + tiles*channels
+			got, want := guard(size, -77, float32(5)), guard(size, -77, float32(5))
+			spreadTiles(got.in, x.in, sp)
+			spreadTilesPortable(want.in, x.in, sp)
+			equalSlices(t, "points", got.all, want.all)
+
+			ga := gathering{tiles: tiles, channels: channels, point: point, row: r.IntN(2) * 2 * tiles * pixel, pixel: pixel, add: r.IntN(2) == 1}
+			if tiles == 1 {
+				ga.pixel *= r.IntN(2)
+			}
+			bias := normals(r, channels)
+			if r.IntN(2) == 1 {
+				bias = nil
+			}
+			copy(want.in, normals(r, size)) // the products
+			y := normals(r, (2*tiles-1)*ga.pixel+ga.row+channels)
+			gotY, wantY := guard(len(y), -77, float32(0)), guard(len(y), -77, float32(0))
+			copy(gotY.in, y)
+			copy(wantY.in, y)
+			gatherTiles(gotY.in, want.in, bias, ga)
+			gatherTilesPortable(wantY.in, want.in, bias, ga)
+			equalSlices(t, "pixels", gotY.all, wantY.all)
+
+			planes := guard(tilePoints*channels, -77, float32(0))
+			g := planes.in[(tilePoints-kernelTaps)*channels:]
+			copy(g, normals(r, len(g)))
+			wantU := make([]float32, tilePoints*channels)
+			spreadWeightsPortable(wantU, g, channels)
+			spreadWeights(planes.in, g, channels)
+			equalSlices(t, "weights", planes.in, wantU)
+			planes.check(t, "weights")
+		}
+	})
+}
+
+// Neither where the rows of an image are cut nor how many tiles go together changes a bit.
+func TestWinogradSplit(t *testing.T) {
+	for _, kernel := range []string{"winograd", "gemm"} {
+		forEach(t, kernel, func(t *testing.T) {
+			r := testRand()
+			s := ConvShape{C: 24, O: 40, KH: 3, KW: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1, H: 43, W: 35}
+			if err := s.Complete(); err != nil {
+				t.Fatal(err)
+			}
+			k, _ := s.WinogradForward()
+			if all := 22 * 18; k.tiles() >= all {
+				t.Fatalf("all %d tiles go together", all)
+			}
+			x := newTensor(r, 1, s.H, s.W, s.C, 1, 1, 1, 1, false)
+			for i, v := range x.data {
+				x.data[i] = v * 0.1
+			}
+			packed := make([]float32, k.Size())
+			k.Pack(packed, normals(r, s.WeightSize()))
+			whole := newTensor(r, 1, s.OH, s.OW, s.O, 0, 0, 0, 0, false)
+			got := whole.clone()
+			k.Rows(whole.data, whole.Layout, x.data, x.Layout, packed, nil, make([]float32, k.ScratchLen()), 0, 0, s.OH, false)
+			for range 5 {
+				k.rows(r, got, x, packed, nil, 0, false)
+				equalSlices(t, "y", got.data, whole.data)
+			}
+		})
+	}
+}
+
+// What has no transform, or too few channels for one, does not go by tiles.
+func TestWinogradIsChosenByShape(t *testing.T) {
+	for name, spoil := range map[string]func(s *ConvShape){
+		"stride":   func(s *ConvShape) { s.StrideH = 2 },
+		"dilation": func(s *ConvShape) { s.DilW = 2 },
+		"groups":   func(s *ConvShape) { s.Groups = 2 },
+		"kernel":   func(s *ConvShape) { s.KH = 1 },
+		"inputs":   func(s *ConvShape) { s.C = 8 },
+		"outputs":  func(s *ConvShape) { s.O = 20 },
+	} {
+		s := ConvShape{C: 16, O: 32, KH: 3, KW: 3, H: 9, W: 9}
+		spoil(&s)
+		if err := s.Complete(); err != nil {
+			t.Fatal(err)
+		}
+		_, forward := s.WinogradForward()
+		if _, backward := s.WinogradBackward(); forward || backward {
+			t.Errorf("%s: it goes by tiles: forward %v, backward %v", name, forward, backward)
+		}
+	}
+}
+
+func TestWinogradRejects(t *testing.T) {
+	s := ConvShape{C: 16, O: 16, KH: 3, KW: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1, H: 5, W: 4}
+	if err := s.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	k, _ := s.WinogradForward()
+	xl, xs := Bordered(1, 5, 4, 16, 1, 1, 1, 1)
+	yl, packed, scratch := Dense(1, 5, 4, 16), make([]float32, k.Size()), make([]float32, k.ScratchLen())
+	run := func(xs, ys, scratch, oh0, oh1 int, xl Layout) func() {
+		return func() {
+			k.Rows(make([]float32, ys), yl, make([]float32, xs), xl, packed, nil, make([]float32, scratch), 0, oh0, oh1, false)
+		}
+	}
+	run(xs, 5*4*16, len(scratch), 0, 5, xl)()
+	for name, f := range map[string]func(){
+		"short x":       run(xs-1, 5*4*16, len(scratch), 0, 5, xl),
+		"short y":       run(xs, 5*4*16-1, len(scratch), 0, 5, xl),
+		"short scratch": run(xs, 5*4*16, len(scratch)-lineFloats-1, 0, 5, xl),
+		"odd start":     run(xs, 5*4*16, len(scratch), 1, 5, xl),
+		"odd end":       run(xs, 5*4*16, len(scratch), 0, 3, xl),
+		"far end":       run(xs, 5*4*16, len(scratch), 0, 6, xl),
+		"no border":     run(xs, 5*4*16, len(scratch), 0, 5, Dense(1, 5, 4, 16)),
+	} {
+		rejects(t, name, f)
+	}
+}
+
+func TestWinogradAllocatesNothing(t *testing.T) {
+	s := ConvShape{C: 16, O: 16, KH: 3, KW: 3, H: 9, W: 8}
+	if err := s.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	r := testRand()
+	k, _ := s.WinogradForward()
+	x, y := newTensor(r, 1, 9, 8, 16, 0, 0, 0, 0, false), newTensor(r, 1, 7, 6, 16, 0, 0, 0, 0, false)
+	w, packed, scratch := normals(r, s.WeightSize()), make([]float32, k.Size()), make([]float32, k.ScratchLen())
+	if n := testing.AllocsPerRun(5, func() {
+		k.Pack(packed, w)
+		k.Rows(y.data, y.Layout, x.data, x.Layout, packed, nil, scratch, 0, 0, 7, false)
+	}); n != 0 {
+		t.Errorf("%v allocations, want 0", n)
+	}
+}
