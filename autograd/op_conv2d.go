@@ -119,7 +119,7 @@ type Conv2DOp struct{ ConvAttrs }
 func (Conv2DOp) Name() string { return "conv2d" }
 
 // Infer implements [Op].
-func (o Conv2DOp) Infer(_ Env, in []Type) (Spec, error) {
+func (o Conv2DOp) Infer(env Env, in []Type) (Spec, error) {
 	if len(in) != 2 && len(in) != 3 {
 		return Spec{}, errors.New("an input, a weight and at most a bias expected")
 	}
@@ -144,7 +144,34 @@ func (o Conv2DOp) Infer(_ Env, in []Type) (Spec, error) {
 		spec.floatBuffer(in, 1+i, Border{})
 	}
 	spec.Scratch = append(spec.Scratch, Buffer{Float32, weightChunks(batchOf(in[0]), s.WeightSize()) * s.WeightSize()})
+	if n := tilesOf(s, env.Mode).scratch(); n > 0 {
+		spec.Scratch = append(spec.Scratch, Buffer{Float32, env.Workers * n})
+	}
 	return spec, nil
+}
+
+// tiles are the directions of a convolution that go by tiles; the others are nil. Which ones do
+// depends on shapes and mode alone, so that the result does.
+type tiles struct {
+	forward, backward *kernels.Winograd
+}
+
+func tilesOf(s kernels.ConvShape, m Mode) (t tiles) {
+	if k, ok := s.WinogradForward(); ok && !m.Training() {
+		t.forward = &k
+	}
+	return t
+}
+
+// scratch returns the number of elements that each worker needs.
+func (t tiles) scratch() int {
+	n := 0
+	for _, k := range []*kernels.Winograd{t.forward, t.backward} {
+		if k != nil {
+			n = max(n, k.ScratchLen())
+		}
+	}
+	return n
 }
 
 // weightChunks returns into how many parts of the batch the gradient of size
@@ -188,7 +215,9 @@ type conv struct {
 	dy       View
 	fwd      packed
 	bwd      packed
-	bands    int // parts of an image in the forward pass
+	tiles    tiles
+	scratch  [][]float32 // of tiles, per worker
+	bands    int         // parts of an image in the forward pass
 	upstream func(worker, n int) []float32
 	parts    *chunks
 	db       *imageSums
@@ -206,17 +235,29 @@ func (o Conv2DOp) Bind(b *Binding) Step {
 		s.db = newImageSums(b.GradIn[2], b.GradOut)
 	}
 	p := b.Node.Input(1).Param()
+	s.tiles = tilesOf(shape, b.Mode)
 	s.fwd = packed{param: p, size: shape.ForwardSize(), pack: s.s.PackForward}
+	if k := s.tiles.forward; k != nil {
+		s.fwd.size, s.fwd.pack = k.Size(), k.Pack
+	}
 	s.bands = imageBands(b.Batch, shape.OH)
 	s.forward = s.forwardBand
 	if !s.dx.Empty() {
 		s.bwd = packed{param: p, size: shape.BackwardSize(), pack: s.s.PackBackward}
+		if k := s.tiles.backward; k != nil {
+			s.bwd.size, s.bwd.pack = k.Size(), k.Pack
+		}
 	}
 	if !s.dy.Empty() {
 		s.upstream, s.image = s.stored, s.backwardImage
 	}
 	if !s.dw.Empty() {
 		s.parts = newChunks(b.Batch, weightChunks(b.Batch, shape.WeightSize()), shape.WeightSize(), b.Scratch[0].F32, s.weightChunk)
+	}
+	if n := s.tiles.scratch(); n > 0 {
+		for w := range b.Pool.Workers() {
+			s.scratch = append(s.scratch, b.Scratch[1].F32[w*n:(w+1)*n])
+		}
 	}
 	return s
 }
@@ -247,10 +288,14 @@ func (s *conv) prepare(c *Context) {
 	s.fwd.update(s.w.F32)
 }
 
-// bandRows returns the image and the rows of band i.
+// bandRows returns the image and the rows of band i. Bands begin at even rows, where tiles do.
 func (s *conv) bandRows(i int) (n, from, to int) {
 	n, k := i/s.bands, i%s.bands
-	return n, k * s.s.OH / s.bands, (k + 1) * s.s.OH / s.bands
+	from, to = k*s.s.OH/s.bands&^1, s.s.OH
+	if k+1 < s.bands {
+		to = (k + 1) * s.s.OH / s.bands &^ 1
+	}
+	return n, from, to
 }
 
 func (s *conv) forwardBand(worker, i int) {
@@ -263,7 +308,12 @@ func (s *conv) forwardBand(worker, i int) {
 		bias = s.b.F32
 	}
 	first, last := -band.PadTop, (band.OH-1)*s.s.StrideH-band.PadTop+(s.s.KH-1)*s.s.DilH
-	band.Forward(s.y.F32, yl, s.x.of(worker, n, first, last+1), s.x.L, s.fwd.buf, bias, n, n+1)
+	x := s.x.of(worker, n, first, last+1)
+	if k := s.tiles.forward; k != nil {
+		k.Rows(s.y.F32, s.y.L, x, s.x.L, s.fwd.buf, bias, s.scratch[worker], n, from, to, false)
+		return
+	}
+	band.Forward(s.y.F32, yl, x, s.x.L, s.fwd.buf, bias, n, n+1)
 }
 
 // dx[n c h w] = Σ dy[n o i j]·w[o c p q] over i·strideH + p·dilH = h + top,
@@ -290,15 +340,19 @@ func (s *conv) Backward(c *Context) {
 	}
 }
 
-func (s *conv) backwardImage(worker, n int) { s.backward(n, s.upstream(worker, n)) }
+func (s *conv) backwardImage(worker, n int) { s.backward(worker, n, s.upstream(worker, n)) }
 
 // backward computes what image n has for itself: the gradient of the input and the
 // sums of the upstream gradient.
-func (s *conv) backward(n int, dy []float32) {
+func (s *conv) backward(worker, n int, dy []float32) {
 	if s.db != nil {
 		s.db.add(n, dy)
 	}
-	if !s.dx.Empty() {
+	switch k := s.tiles.backward; {
+	case s.dx.Empty():
+	case k != nil:
+		k.Rows(s.dx.F32, s.dx.L, dy, s.dy.L, s.bwd.buf, nil, s.scratch[worker], n, 0, s.s.H, s.dx.Add)
+	default:
 		s.s.BackwardInput(s.dx.F32, s.dx.L, dy, s.dy.L, s.bwd.buf, n, n+1, s.dx.Add)
 	}
 }
@@ -310,7 +364,7 @@ func (s *conv) weightChunk(worker int, dst []float32, n0, n1 int) {
 			dy = s.upstream(worker, n)
 		}
 		if !s.apart {
-			s.backward(n, dy)
+			s.backward(worker, n, dy)
 		}
 		x := s.x.of(worker, n, -s.s.PadTop, s.s.H+s.s.PadBottom)
 		s.s.BackwardWeight(dst, x, s.x.L, dy, s.dy.L, n, n+1, n > n0)
