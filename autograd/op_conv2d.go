@@ -160,6 +160,9 @@ func tilesOf(s kernels.ConvShape, m Mode) (t tiles) {
 	if k, ok := s.WinogradForward(); ok && !m.Training() {
 		t.forward = &k
 	}
+	if k, ok := s.WinogradBackward(); ok {
+		t.backward = &k
+	}
 	return t
 }
 
