@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func spreadTilesAVX2(dst *float32, x *float32, tiles int, vectors int, point int, tile int, xTile int, row int, row3 int, column int, column3 int)
-// Requires: AVX
+// Requires: AVX, MMX+
 TEXT ·spreadTilesAVX2(SB), NOSPLIT, $0-88
 	// dst[point][tile] = Bᵀ·x·B for vectors of 8 channels; row3 and column3 are the places of the last row and column
 	MOVQ dst+0(FP), AX
@@ -23,89 +23,97 @@ tile:
 	MOVQ vectors+24(FP), R10
 
 vector:
-	MOVQ    R11, R13
-	MOVQ    R12, R14
-	VMOVUPS (R13)(DI*1), Y14
-	VMOVUPS (R13)(DI*2), Y15
-	VMOVUPS (R13), Y13
-	VSUBPS  Y15, Y13, Y0
-	VADDPS  Y15, Y14, Y1
-	VSUBPS  Y14, Y15, Y2
-	VSUBPS  (R13)(R8*1), Y14, Y3
-	ADDQ    SI, R13
-	VMOVUPS (R13)(DI*1), Y14
-	VMOVUPS (R13)(DI*2), Y15
-	VMOVUPS (R13), Y13
-	VSUBPS  Y15, Y13, Y4
-	VADDPS  Y15, Y14, Y5
-	VSUBPS  Y14, Y15, Y6
-	VSUBPS  (R13)(R8*1), Y14, Y7
-	ADDQ    SI, R13
-	VMOVUPS (R13)(DI*1), Y14
-	VMOVUPS (R13)(DI*2), Y15
-	VMOVUPS (R13), Y13
-	VSUBPS  Y15, Y13, Y8
-	VADDPS  Y15, Y14, Y9
-	VSUBPS  Y14, Y15, Y10
-	VSUBPS  (R13)(R8*1), Y14, Y11
-	VSUBPS  Y8, Y0, Y12
-	VSUBPS  Y9, Y1, Y13
-	VSUBPS  Y10, Y2, Y14
-	VSUBPS  Y11, Y3, Y15
-	VMOVUPS Y12, (R14)
-	VMOVUPS Y13, (R14)(BX*1)
-	VMOVUPS Y14, (R14)(BX*2)
-	VMOVUPS Y15, (R14)(R9*1)
-	LEAQ    (R14)(BX*4), R14
-	VADDPS  Y8, Y4, Y12
-	VADDPS  Y9, Y5, Y13
-	VADDPS  Y10, Y6, Y14
-	VADDPS  Y11, Y7, Y15
-	VMOVUPS Y12, (R14)
-	VMOVUPS Y13, (R14)(BX*1)
-	VMOVUPS Y14, (R14)(BX*2)
-	VMOVUPS Y15, (R14)(R9*1)
-	LEAQ    (R14)(BX*4), R14
-	VSUBPS  Y4, Y8, Y12
-	VSUBPS  Y5, Y9, Y13
-	VSUBPS  Y6, Y10, Y14
-	VSUBPS  Y7, Y11, Y15
-	VMOVUPS Y12, (R14)
-	VMOVUPS Y13, (R14)(BX*1)
-	VMOVUPS Y14, (R14)(BX*2)
-	VMOVUPS Y15, (R14)(R9*1)
-	LEAQ    (R14)(BX*4), R14
-	MOVQ    R11, R13
-	ADDQ    row3+64(FP), R13
-	VMOVUPS (R13)(DI*1), Y14
-	VMOVUPS (R13)(DI*2), Y15
-	VMOVUPS (R13), Y13
-	VSUBPS  Y15, Y13, Y0
-	VADDPS  Y15, Y14, Y1
-	VSUBPS  Y14, Y15, Y2
-	VSUBPS  (R13)(R8*1), Y14, Y3
-	VSUBPS  Y0, Y4, Y12
-	VSUBPS  Y1, Y5, Y13
-	VSUBPS  Y2, Y6, Y14
-	VSUBPS  Y3, Y7, Y15
-	VMOVUPS Y12, (R14)
-	VMOVUPS Y13, (R14)(BX*1)
-	VMOVUPS Y14, (R14)(BX*2)
-	VMOVUPS Y15, (R14)(R9*1)
-	LEAQ    (R14)(BX*4), R14
-	ADDQ    $0x20, R11
-	ADDQ    $0x20, R12
-	DECQ    R10
-	JNE     vector
-	ADDQ    xTile+48(FP), CX
-	ADDQ    tile+40(FP), AX
-	DECQ    DX
-	JNE     tile
+	MOVQ       R11, R13
+	MOVQ       R12, R14
+	VMOVUPS    (R13)(DI*1), Y14
+	VMOVUPS    (R13)(DI*2), Y15
+	VMOVUPS    (R13), Y13
+	VSUBPS     Y15, Y13, Y0
+	VADDPS     Y15, Y14, Y1
+	VSUBPS     Y14, Y15, Y2
+	VSUBPS     (R13)(R8*1), Y14, Y3
+	ADDQ       SI, R13
+	VMOVUPS    (R13)(DI*1), Y14
+	VMOVUPS    (R13)(DI*2), Y15
+	VMOVUPS    (R13), Y13
+	VSUBPS     Y15, Y13, Y4
+	VADDPS     Y15, Y14, Y5
+	VSUBPS     Y14, Y15, Y6
+	VSUBPS     (R13)(R8*1), Y14, Y7
+	ADDQ       SI, R13
+	VMOVUPS    (R13)(DI*1), Y14
+	VMOVUPS    (R13)(DI*2), Y15
+	VMOVUPS    (R13), Y13
+	VSUBPS     Y15, Y13, Y8
+	VADDPS     Y15, Y14, Y9
+	VSUBPS     Y14, Y15, Y10
+	VSUBPS     (R13)(R8*1), Y14, Y11
+	LEAQ       (R13)(SI*2), R15
+	PREFETCHT0 (R15)
+	PREFETCHT0 (R15)(DI*1)
+	ADDQ       SI, R13
+	LEAQ       (R13)(SI*2), R15
+	PREFETCHT0 (R15)
+	PREFETCHT0 (R15)(DI*1)
+	ADDQ       SI, R13
+	VSUBPS     Y8, Y0, Y12
+	VSUBPS     Y9, Y1, Y13
+	VSUBPS     Y10, Y2, Y14
+	VSUBPS     Y11, Y3, Y15
+	VMOVUPS    Y12, (R14)
+	VMOVUPS    Y13, (R14)(BX*1)
+	VMOVUPS    Y14, (R14)(BX*2)
+	VMOVUPS    Y15, (R14)(R9*1)
+	LEAQ       (R14)(BX*4), R14
+	VADDPS     Y8, Y4, Y12
+	VADDPS     Y9, Y5, Y13
+	VADDPS     Y10, Y6, Y14
+	VADDPS     Y11, Y7, Y15
+	VMOVUPS    Y12, (R14)
+	VMOVUPS    Y13, (R14)(BX*1)
+	VMOVUPS    Y14, (R14)(BX*2)
+	VMOVUPS    Y15, (R14)(R9*1)
+	LEAQ       (R14)(BX*4), R14
+	VSUBPS     Y4, Y8, Y12
+	VSUBPS     Y5, Y9, Y13
+	VSUBPS     Y6, Y10, Y14
+	VSUBPS     Y7, Y11, Y15
+	VMOVUPS    Y12, (R14)
+	VMOVUPS    Y13, (R14)(BX*1)
+	VMOVUPS    Y14, (R14)(BX*2)
+	VMOVUPS    Y15, (R14)(R9*1)
+	LEAQ       (R14)(BX*4), R14
+	MOVQ       R11, R13
+	ADDQ       row3+64(FP), R13
+	VMOVUPS    (R13)(DI*1), Y14
+	VMOVUPS    (R13)(DI*2), Y15
+	VMOVUPS    (R13), Y13
+	VSUBPS     Y15, Y13, Y0
+	VADDPS     Y15, Y14, Y1
+	VSUBPS     Y14, Y15, Y2
+	VSUBPS     (R13)(R8*1), Y14, Y3
+	VSUBPS     Y0, Y4, Y12
+	VSUBPS     Y1, Y5, Y13
+	VSUBPS     Y2, Y6, Y14
+	VSUBPS     Y3, Y7, Y15
+	VMOVUPS    Y12, (R14)
+	VMOVUPS    Y13, (R14)(BX*1)
+	VMOVUPS    Y14, (R14)(BX*2)
+	VMOVUPS    Y15, (R14)(R9*1)
+	LEAQ       (R14)(BX*4), R14
+	ADDQ       $0x20, R11
+	ADDQ       $0x20, R12
+	DECQ       R10
+	JNE        vector
+	ADDQ       xTile+48(FP), CX
+	ADDQ       tile+40(FP), AX
+	DECQ       DX
+	JNE        tile
 	VZEROUPPER
 	RET
 
 // func gatherTilesAVX2(y *float32, m *float32, bias *float32, tiles int, vectors int, point int, tile int, row int, pixel int, biasStep int)
-// Requires: AVX
+// Requires: AVX, MMX+
 TEXT ·gatherTilesAVX2(SB), NOSPLIT, $0-80
 	// y = Aᵀ·m·A + bias for 2×2 pixels of each tile, the first pixel last; vectors of 8 channels
 	MOVQ y+0(FP), AX
@@ -125,66 +133,72 @@ tile:
 	MOVQ vectors+32(FP), R11
 
 vector:
-	MOVQ    R12, R14
-	VMOVUPS (R14)(R8*1), Y8
-	VMOVUPS (R14)(R8*2), Y9
-	VADDPS  Y9, Y8, Y10
-	VSUBPS  Y9, Y8, Y8
-	VADDPS  (R14), Y10, Y0
-	VSUBPS  (R14)(R9*1), Y8, Y4
-	ADDQ    BX, R14
-	VMOVUPS (R14)(R8*1), Y8
-	VMOVUPS (R14)(R8*2), Y9
-	VADDPS  Y9, Y8, Y10
-	VSUBPS  Y9, Y8, Y8
-	VADDPS  (R14), Y10, Y1
-	VSUBPS  (R14)(R9*1), Y8, Y5
-	ADDQ    BX, R14
-	VMOVUPS (R14)(R8*1), Y8
-	VMOVUPS (R14)(R8*2), Y9
-	VADDPS  Y9, Y8, Y10
-	VSUBPS  Y9, Y8, Y8
-	VADDPS  (R14), Y10, Y2
-	VSUBPS  (R14)(R9*1), Y8, Y6
-	ADDQ    BX, R14
-	VMOVUPS (R14)(R8*1), Y8
-	VMOVUPS (R14)(R8*2), Y9
-	VADDPS  Y9, Y8, Y10
-	VSUBPS  Y9, Y8, Y8
-	VADDPS  (R14), Y10, Y3
-	VSUBPS  (R14)(R9*1), Y8, Y7
-	VMOVUPS (R10), Y15
-	LEAQ    (R13)(SI*1), R14
-	VADDPS  Y2, Y1, Y8
-	VSUBPS  Y2, Y1, Y9
-	VADDPS  Y0, Y8, Y8
-	VSUBPS  Y3, Y9, Y9
-	VADDPS  Y15, Y8, Y8
-	VADDPS  Y15, Y9, Y9
-	VADDPS  Y6, Y5, Y10
-	VSUBPS  Y6, Y5, Y11
-	VADDPS  Y4, Y10, Y10
-	VSUBPS  Y7, Y11, Y11
-	VADDPS  Y15, Y10, Y10
-	VADDPS  Y15, Y11, Y11
-	VMOVUPS Y11, (R14)(DI*1)
-	VMOVUPS Y10, (R14)
-	VMOVUPS Y9, (R13)(DI*1)
-	VMOVUPS Y8, (R13)
-	ADDQ    $0x20, R12
-	ADDQ    $0x20, R13
-	ADDQ    biasStep+72(FP), R10
-	DECQ    R11
-	JNE     vector
-	ADDQ    tile+48(FP), CX
-	LEAQ    (AX)(DI*2), AX
-	DECQ    DX
-	JNE     tile
+	MOVQ       R12, R14
+	VMOVUPS    (R14)(R8*1), Y8
+	VMOVUPS    (R14)(R8*2), Y9
+	VADDPS     Y9, Y8, Y10
+	VSUBPS     Y9, Y8, Y8
+	VADDPS     (R14), Y10, Y0
+	VSUBPS     (R14)(R9*1), Y8, Y4
+	ADDQ       BX, R14
+	VMOVUPS    (R14)(R8*1), Y8
+	VMOVUPS    (R14)(R8*2), Y9
+	VADDPS     Y9, Y8, Y10
+	VSUBPS     Y9, Y8, Y8
+	VADDPS     (R14), Y10, Y1
+	VSUBPS     (R14)(R9*1), Y8, Y5
+	ADDQ       BX, R14
+	VMOVUPS    (R14)(R8*1), Y8
+	VMOVUPS    (R14)(R8*2), Y9
+	VADDPS     Y9, Y8, Y10
+	VSUBPS     Y9, Y8, Y8
+	VADDPS     (R14), Y10, Y2
+	VSUBPS     (R14)(R9*1), Y8, Y6
+	ADDQ       BX, R14
+	VMOVUPS    (R14)(R8*1), Y8
+	VMOVUPS    (R14)(R8*2), Y9
+	VADDPS     Y9, Y8, Y10
+	VSUBPS     Y9, Y8, Y8
+	VADDPS     (R14), Y10, Y3
+	VSUBPS     (R14)(R9*1), Y8, Y7
+	VMOVUPS    (R10), Y15
+	LEAQ       (R13)(SI*1), R14
+	VADDPS     Y2, Y1, Y8
+	VSUBPS     Y2, Y1, Y9
+	VADDPS     Y0, Y8, Y8
+	VSUBPS     Y3, Y9, Y9
+	VADDPS     Y15, Y8, Y8
+	VADDPS     Y15, Y9, Y9
+	VADDPS     Y6, Y5, Y10
+	VSUBPS     Y6, Y5, Y11
+	VADDPS     Y4, Y10, Y10
+	VSUBPS     Y7, Y11, Y11
+	VADDPS     Y15, Y10, Y10
+	VADDPS     Y15, Y11, Y11
+	VMOVUPS    Y11, (R14)(DI*1)
+	VMOVUPS    Y10, (R14)
+	VMOVUPS    Y9, (R13)(DI*1)
+	VMOVUPS    Y8, (R13)
+	ADDQ       SI, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 (R14)(DI*1)
+	ADDQ       SI, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 (R14)(DI*1)
+	ADDQ       $0x20, R12
+	ADDQ       $0x20, R13
+	ADDQ       biasStep+72(FP), R10
+	DECQ       R11
+	JNE        vector
+	ADDQ       tile+48(FP), CX
+	LEAQ       (AX)(DI*2), AX
+	DECQ       DX
+	JNE        tile
 	VZEROUPPER
 	RET
 
 // func gatherTilesAddAVX2(y *float32, m *float32, bias *float32, tiles int, vectors int, point int, tile int, row int, pixel int, biasStep int)
-// Requires: AVX
+// Requires: AVX, MMX+
 TEXT ·gatherTilesAddAVX2(SB), NOSPLIT, $0-80
 	// y = Aᵀ·m·A + bias for 2×2 pixels of each tile, the first pixel last; vectors of 8 channels
 	MOVQ y+0(FP), AX
@@ -204,65 +218,71 @@ tile:
 	MOVQ vectors+32(FP), R11
 
 vector:
-	MOVQ    R12, R14
-	VMOVUPS (R14)(R8*1), Y8
-	VMOVUPS (R14)(R8*2), Y9
-	VADDPS  Y9, Y8, Y10
-	VSUBPS  Y9, Y8, Y8
-	VADDPS  (R14), Y10, Y0
-	VSUBPS  (R14)(R9*1), Y8, Y4
-	ADDQ    BX, R14
-	VMOVUPS (R14)(R8*1), Y8
-	VMOVUPS (R14)(R8*2), Y9
-	VADDPS  Y9, Y8, Y10
-	VSUBPS  Y9, Y8, Y8
-	VADDPS  (R14), Y10, Y1
-	VSUBPS  (R14)(R9*1), Y8, Y5
-	ADDQ    BX, R14
-	VMOVUPS (R14)(R8*1), Y8
-	VMOVUPS (R14)(R8*2), Y9
-	VADDPS  Y9, Y8, Y10
-	VSUBPS  Y9, Y8, Y8
-	VADDPS  (R14), Y10, Y2
-	VSUBPS  (R14)(R9*1), Y8, Y6
-	ADDQ    BX, R14
-	VMOVUPS (R14)(R8*1), Y8
-	VMOVUPS (R14)(R8*2), Y9
-	VADDPS  Y9, Y8, Y10
-	VSUBPS  Y9, Y8, Y8
-	VADDPS  (R14), Y10, Y3
-	VSUBPS  (R14)(R9*1), Y8, Y7
-	VMOVUPS (R10), Y15
-	LEAQ    (R13)(SI*1), R14
-	VADDPS  Y2, Y1, Y8
-	VSUBPS  Y2, Y1, Y9
-	VADDPS  Y0, Y8, Y8
-	VSUBPS  Y3, Y9, Y9
-	VADDPS  Y15, Y8, Y8
-	VADDPS  (R13), Y8, Y8
-	VADDPS  Y15, Y9, Y9
-	VADDPS  (R13)(DI*1), Y9, Y9
-	VADDPS  Y6, Y5, Y10
-	VSUBPS  Y6, Y5, Y11
-	VADDPS  Y4, Y10, Y10
-	VSUBPS  Y7, Y11, Y11
-	VADDPS  Y15, Y10, Y10
-	VADDPS  (R14), Y10, Y10
-	VADDPS  Y15, Y11, Y11
-	VADDPS  (R14)(DI*1), Y11, Y11
-	VMOVUPS Y11, (R14)(DI*1)
-	VMOVUPS Y10, (R14)
-	VMOVUPS Y9, (R13)(DI*1)
-	VMOVUPS Y8, (R13)
-	ADDQ    $0x20, R12
-	ADDQ    $0x20, R13
-	ADDQ    biasStep+72(FP), R10
-	DECQ    R11
-	JNE     vector
-	ADDQ    tile+48(FP), CX
-	LEAQ    (AX)(DI*2), AX
-	DECQ    DX
-	JNE     tile
+	MOVQ       R12, R14
+	VMOVUPS    (R14)(R8*1), Y8
+	VMOVUPS    (R14)(R8*2), Y9
+	VADDPS     Y9, Y8, Y10
+	VSUBPS     Y9, Y8, Y8
+	VADDPS     (R14), Y10, Y0
+	VSUBPS     (R14)(R9*1), Y8, Y4
+	ADDQ       BX, R14
+	VMOVUPS    (R14)(R8*1), Y8
+	VMOVUPS    (R14)(R8*2), Y9
+	VADDPS     Y9, Y8, Y10
+	VSUBPS     Y9, Y8, Y8
+	VADDPS     (R14), Y10, Y1
+	VSUBPS     (R14)(R9*1), Y8, Y5
+	ADDQ       BX, R14
+	VMOVUPS    (R14)(R8*1), Y8
+	VMOVUPS    (R14)(R8*2), Y9
+	VADDPS     Y9, Y8, Y10
+	VSUBPS     Y9, Y8, Y8
+	VADDPS     (R14), Y10, Y2
+	VSUBPS     (R14)(R9*1), Y8, Y6
+	ADDQ       BX, R14
+	VMOVUPS    (R14)(R8*1), Y8
+	VMOVUPS    (R14)(R8*2), Y9
+	VADDPS     Y9, Y8, Y10
+	VSUBPS     Y9, Y8, Y8
+	VADDPS     (R14), Y10, Y3
+	VSUBPS     (R14)(R9*1), Y8, Y7
+	VMOVUPS    (R10), Y15
+	LEAQ       (R13)(SI*1), R14
+	VADDPS     Y2, Y1, Y8
+	VSUBPS     Y2, Y1, Y9
+	VADDPS     Y0, Y8, Y8
+	VSUBPS     Y3, Y9, Y9
+	VADDPS     Y15, Y8, Y8
+	VADDPS     (R13), Y8, Y8
+	VADDPS     Y15, Y9, Y9
+	VADDPS     (R13)(DI*1), Y9, Y9
+	VADDPS     Y6, Y5, Y10
+	VSUBPS     Y6, Y5, Y11
+	VADDPS     Y4, Y10, Y10
+	VSUBPS     Y7, Y11, Y11
+	VADDPS     Y15, Y10, Y10
+	VADDPS     (R14), Y10, Y10
+	VADDPS     Y15, Y11, Y11
+	VADDPS     (R14)(DI*1), Y11, Y11
+	VMOVUPS    Y11, (R14)(DI*1)
+	VMOVUPS    Y10, (R14)
+	VMOVUPS    Y9, (R13)(DI*1)
+	VMOVUPS    Y8, (R13)
+	ADDQ       SI, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 (R14)(DI*1)
+	ADDQ       SI, R14
+	PREFETCHT0 (R14)
+	PREFETCHT0 (R14)(DI*1)
+	ADDQ       $0x20, R12
+	ADDQ       $0x20, R13
+	ADDQ       biasStep+72(FP), R10
+	DECQ       R11
+	JNE        vector
+	ADDQ       tile+48(FP), CX
+	LEAQ       (AX)(DI*2), AX
+	DECQ       DX
+	JNE        tile
 	VZEROUPPER
 	RET
 

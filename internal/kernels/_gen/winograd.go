@@ -27,7 +27,7 @@ func spreadTiles(c *build.Context) {
 		"dst[point][tile] = Bᵀ·x·B for vectors of 8 channels; row3 and column3 are the places of the last row and column")
 	dst, x, tiles := k.load("dst"), k.load("x"), k.load("tiles")
 	point, row, column, column3 := k.load("point"), k.load("row"), k.load("column"), k.load("column3")
-	point3, vectors, from, to, p, q := k.GP64(), k.GP64(), k.GP64(), k.GP64(), k.GP64(), k.GP64()
+	point3, vectors, from, to, p, q, ahead := k.GP64(), k.GP64(), k.GP64(), k.GP64(), k.GP64(), k.GP64(), k.GP64()
 	k.LEAQ(Mem{Base: point, Index: point, Scale: 2}, point3)
 	k.Label("tile")
 	k.MOVQ(x, from)
@@ -59,6 +59,12 @@ func spreadTiles(c *build.Context) {
 		if i < 2 {
 			k.ADDQ(row, p)
 		}
+	}
+	for range 2 { // two pixels of the tile below
+		k.LEAQ(Mem{Base: p, Index: row, Scale: 2}, ahead)
+		k.PREFETCHT0(Mem{Base: ahead})
+		k.PREFETCHT0(Mem{Base: ahead, Index: column, Scale: 1})
+		k.ADDQ(row, p)
 	}
 	for j := range 4 {
 		k.VSUBPS(ymm(8+j), ymm(j), ymm(12+j))
@@ -139,6 +145,11 @@ func gatherTiles(c *build.Context, name string, add bool) {
 	}
 	for i := 3; i >= 0; i-- {
 		k.VMOVUPS(ymm(8+i), pixels[i])
+	}
+	for range 2 { // the tile below
+		k.ADDQ(row, below)
+		k.PREFETCHT0(Mem{Base: below})
+		k.PREFETCHT0(Mem{Base: below, Index: pixel, Scale: 1})
 	}
 	k.ADDQ(Imm(32), from)
 	k.ADDQ(Imm(32), to)
