@@ -30,34 +30,21 @@ func init() {
 	}
 }
 
-func (g *GEMM) run() {
-	switch gemmLevel {
-	case cpu.AVX512:
-		g.runAVX512(g.tile())
-	case cpu.AVX2:
-		g.runAVX2(g.tile())
-	default:
-		g.runPortable()
-	}
-}
+func (g *GEMM) run() { g.runEach(1, 0, 0, 0) }
 
 func (g *GEMM) runEach(times, stepA, stepB, stepC int) {
-	if gemmLevel == cpu.Portable {
-		g.runEachPortable(times, stepA, stepB, stepC)
-		return
-	}
-	t := g.tile()
-	for range times {
-		if gemmLevel == cpu.AVX512 {
+	switch gemmLevel {
+	case cpu.AVX512:
+		for t := g.tile(); ; t.a, t.b, t.c = unsafe.Add(t.a, 4*stepA), unsafe.Add(t.b, 4*stepB), unsafe.Add(t.c, 4*stepC) {
 			g.runAVX512(t)
-		} else {
-			g.runAVX2(t)
+			if times--; times == 0 {
+				return
+			}
 		}
-		times--
-		if times == 0 { // the pointers must not leave the operands
-			return
-		}
-		t.a, t.b, t.c = unsafe.Add(t.a, 4*stepA), unsafe.Add(t.b, 4*stepB), unsafe.Add(t.c, 4*stepC)
+	case cpu.AVX2:
+		g.runAVX2(times, 4*stepA, 4*stepB, 4*stepC)
+	default:
+		g.runEachPortable(times, stepA, stepB, stepC)
 	}
 }
 
@@ -118,14 +105,15 @@ func columnOf(p unsafe.Pointer, j int, is bool) unsafe.Pointer {
 	return unsafe.Add(p, 4*j)
 }
 
-func (g *GEMM) runAVX2(t tile) {
+// runAVX2 computes several products whose operands lie some bytes apart.
+func (g *GEMM) runAVX2(times, stepA, stepB, stepC int) {
+	t := g.tile()
 	t.pace = 4 * t.cs // for four steps at once, which prefetch two lines
 	if g.CS == 1 {
 		t.pace = 128
 	}
 	a, b, c, init := t.a, t.b, t.c, t.init
 	for j := 0; j < g.N; {
-		t.a, t.c = a, unsafe.Add(c, 4*j)
 		t.b, t.init = columnOf(b, j, t.segments > 0), columnOf(init, j, init != nil)
 		n, most := 16, 6
 		if g.N-j < 16 {
@@ -135,22 +123,22 @@ func (g *GEMM) runAVX2(t tile) {
 		// As few tiles as possible, the first ones a row higher than the others.
 		tiles := (g.M + most - 1) / most
 		height, higher := g.M/tiles, g.M%tiles
-		if higher > 0 {
-			t.run(n, height+1, higher)
-			rows := higher * (height + 1)
-			t.a, t.c = unsafe.Add(t.a, rows*t.rs), unsafe.Add(t.c, rows*t.ldc)
+		row := 0
+		for _, part := range [2]struct{ tiles, height int }{{higher, height + 1}, {tiles - higher, height}} {
+			if part.tiles == 0 {
+				continue
+			}
+			t.a, t.c = unsafe.Add(a, row*t.rs), unsafe.Add(c, row*t.ldc+4*j)
+			t.m, t.lines, t.times, t.ahead = part.height, part.tiles, times, part.height*t.rs
+			t.stepA, t.stepC = t.m*t.rs, t.m*t.ldc
+			t.lineA, t.lineB, t.lineC = stepA-(t.lines-1)*t.stepA, stepB, stepC-(t.lines-1)*t.stepC
+			if n == 16 {
+				gemmTile16AVX2(&t)
+			} else {
+				gemmTile8AVX2(&t)
+			}
+			row += part.tiles * part.height
 		}
-		t.run(n, height, tiles-higher)
 		j += n
-	}
-}
-
-// run computes tiles of n columns and m rows, one below the other.
-func (t *tile) run(n, m, tiles int) {
-	t.m, t.lines, t.ahead = m, tiles, m*t.rs
-	if n == 16 {
-		gemmTile16AVX2(t)
-	} else {
-		gemmTile8AVX2(t)
 	}
 }

@@ -4353,12 +4353,16 @@ rows16_14_assign:
 // func gemmTile16AVX2(t *tile)
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemmTile16AVX2(SB), NOSPLIT, $0-8
-	// Tiles of up to 6 rows and 16 columns, lines of them one below the other. Y4 to Y15 are the accumulators, Y0 and Y1 a row of B, Y2 and Y3 broadcast elements of A.
+	// Tiles of up to 6 rows and 16 columns, times lines of them. Y4 to Y15 are the accumulators, Y0 and Y1 a row of B, Y2 and Y3 broadcast elements of A.
 	MOVQ t+0(FP), AX
 	MOVQ (AX), CX
 	MOVQ CX, 176(AX)
+	MOVQ 8(AX), CX
+	MOVQ CX, 192(AX)
 	MOVQ 16(AX), CX
 	MOVQ CX, 184(AX)
+	MOVQ 152(AX), CX
+	MOVQ CX, 200(AX)
 	MOVQ 64(AX), CX
 	CMPQ CX, $0x06
 	JEQ  avx2_6
@@ -4403,7 +4407,7 @@ avx2_1_segment:
 	MOVQ 40(AX), DX
 	MOVQ (DX)(R10*8), DX
 	SHLQ $0x02, DX
-	ADDQ 8(AX), DX
+	ADDQ 192(AX), DX
 	INCQ R10
 	MOVQ 56(AX), BX
 	SUBQ $0x04, BX
@@ -4473,13 +4477,27 @@ avx2_1_assign:
 	VMOVUPS Y5, 32(CX)
 
 avx2_1_next:
-	ADDQ   DX, CX
-	MOVQ   CX, 184(AX)
-	MOVQ   72(AX), CX
-	IMUL3Q $0x01, CX, CX
-	ADDQ   CX, 176(AX)
-	DECQ   152(AX)
-	JNE    avx2_1
+	DECQ 200(AX)
+	JEQ  avx2_1_line
+	MOVQ 216(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 224(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 232(AX), CX
+	ADDQ CX, 184(AX)
+	JMP  avx2_1
+
+avx2_1_line:
+	MOVQ 240(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 248(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 256(AX), CX
+	ADDQ CX, 184(AX)
+	MOVQ 152(AX), CX
+	MOVQ CX, 200(AX)
+	DECQ 208(AX)
+	JNE  avx2_1
 	VZEROUPPER
 	RET
 
@@ -4519,7 +4537,7 @@ avx2_2_segment:
 	MOVQ 40(AX), BX
 	MOVQ (BX)(R11*8), BX
 	SHLQ $0x02, BX
-	ADDQ 8(AX), BX
+	ADDQ 192(AX), BX
 	INCQ R11
 	MOVQ 56(AX), SI
 	SUBQ $0x04, SI
@@ -4612,13 +4630,27 @@ avx2_2_assign:
 	VMOVUPS Y7, 32(CX)
 
 avx2_2_next:
-	ADDQ   DX, CX
-	MOVQ   CX, 184(AX)
-	MOVQ   72(AX), CX
-	IMUL3Q $0x02, CX, CX
-	ADDQ   CX, 176(AX)
-	DECQ   152(AX)
-	JNE    avx2_2
+	DECQ 200(AX)
+	JEQ  avx2_2_line
+	MOVQ 216(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 224(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 232(AX), CX
+	ADDQ CX, 184(AX)
+	JMP  avx2_2
+
+avx2_2_line:
+	MOVQ 240(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 248(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 256(AX), CX
+	ADDQ CX, 184(AX)
+	MOVQ 152(AX), CX
+	MOVQ CX, 200(AX)
+	DECQ 208(AX)
+	JNE  avx2_2
 	VZEROUPPER
 	RET
 
@@ -4662,7 +4694,7 @@ avx2_3_segment:
 	MOVQ 40(AX), BX
 	MOVQ (BX)(R11*8), BX
 	SHLQ $0x02, BX
-	ADDQ 8(AX), BX
+	ADDQ 192(AX), BX
 	INCQ R11
 	MOVQ 56(AX), SI
 	SUBQ $0x04, SI
@@ -4778,13 +4810,27 @@ avx2_3_assign:
 	VMOVUPS Y9, 32(CX)
 
 avx2_3_next:
-	ADDQ   DX, CX
-	MOVQ   CX, 184(AX)
-	MOVQ   72(AX), CX
-	IMUL3Q $0x03, CX, CX
-	ADDQ   CX, 176(AX)
-	DECQ   152(AX)
-	JNE    avx2_3
+	DECQ 200(AX)
+	JEQ  avx2_3_line
+	MOVQ 216(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 224(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 232(AX), CX
+	ADDQ CX, 184(AX)
+	JMP  avx2_3
+
+avx2_3_line:
+	MOVQ 240(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 248(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 256(AX), CX
+	ADDQ CX, 184(AX)
+	MOVQ 152(AX), CX
+	MOVQ CX, 200(AX)
+	DECQ 208(AX)
+	JNE  avx2_3
 	VZEROUPPER
 	RET
 
@@ -4833,7 +4879,7 @@ avx2_4_segment:
 	MOVQ 40(AX), SI
 	MOVQ (SI)(R12*8), SI
 	SHLQ $0x02, SI
-	ADDQ 8(AX), SI
+	ADDQ 192(AX), SI
 	INCQ R12
 	MOVQ 56(AX), DI
 	SUBQ $0x04, DI
@@ -4972,13 +5018,27 @@ avx2_4_assign:
 	VMOVUPS Y11, 32(CX)
 
 avx2_4_next:
-	ADDQ   DX, CX
-	MOVQ   CX, 184(AX)
-	MOVQ   72(AX), CX
-	IMUL3Q $0x04, CX, CX
-	ADDQ   CX, 176(AX)
-	DECQ   152(AX)
-	JNE    avx2_4
+	DECQ 200(AX)
+	JEQ  avx2_4_line
+	MOVQ 216(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 224(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 232(AX), CX
+	ADDQ CX, 184(AX)
+	JMP  avx2_4
+
+avx2_4_line:
+	MOVQ 240(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 248(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 256(AX), CX
+	ADDQ CX, 184(AX)
+	MOVQ 152(AX), CX
+	MOVQ CX, 200(AX)
+	DECQ 208(AX)
+	JNE  avx2_4
 	VZEROUPPER
 	RET
 
@@ -5031,7 +5091,7 @@ avx2_5_segment:
 	MOVQ 40(AX), SI
 	MOVQ (SI)(R12*8), SI
 	SHLQ $0x02, SI
-	ADDQ 8(AX), SI
+	ADDQ 192(AX), SI
 	INCQ R12
 	MOVQ 56(AX), DI
 	SUBQ $0x04, DI
@@ -5193,13 +5253,27 @@ avx2_5_assign:
 	VMOVUPS Y13, 32(CX)
 
 avx2_5_next:
-	ADDQ   DX, CX
-	MOVQ   CX, 184(AX)
-	MOVQ   72(AX), CX
-	IMUL3Q $0x05, CX, CX
-	ADDQ   CX, 176(AX)
-	DECQ   152(AX)
-	JNE    avx2_5
+	DECQ 200(AX)
+	JEQ  avx2_5_line
+	MOVQ 216(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 224(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 232(AX), CX
+	ADDQ CX, 184(AX)
+	JMP  avx2_5
+
+avx2_5_line:
+	MOVQ 240(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 248(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 256(AX), CX
+	ADDQ CX, 184(AX)
+	MOVQ 152(AX), CX
+	MOVQ CX, 200(AX)
+	DECQ 208(AX)
+	JNE  avx2_5
 	VZEROUPPER
 	RET
 
@@ -5257,7 +5331,7 @@ avx2_6_segment:
 	MOVQ 40(AX), DI
 	MOVQ (DI)(R13*8), DI
 	SHLQ $0x02, DI
-	ADDQ 8(AX), DI
+	ADDQ 192(AX), DI
 	INCQ R13
 	MOVQ 56(AX), R8
 	SUBQ $0x04, R8
@@ -5442,25 +5516,43 @@ avx2_6_assign:
 	VMOVUPS Y15, 32(CX)
 
 avx2_6_next:
-	ADDQ   DX, CX
-	MOVQ   CX, 184(AX)
-	MOVQ   72(AX), CX
-	IMUL3Q $0x06, CX, CX
-	ADDQ   CX, 176(AX)
-	DECQ   152(AX)
-	JNE    avx2_6
+	DECQ 200(AX)
+	JEQ  avx2_6_line
+	MOVQ 216(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 224(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 232(AX), CX
+	ADDQ CX, 184(AX)
+	JMP  avx2_6
+
+avx2_6_line:
+	MOVQ 240(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 248(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 256(AX), CX
+	ADDQ CX, 184(AX)
+	MOVQ 152(AX), CX
+	MOVQ CX, 200(AX)
+	DECQ 208(AX)
+	JNE  avx2_6
 	VZEROUPPER
 	RET
 
 // func gemmTile8AVX2(t *tile)
 // Requires: AVX, FMA3, MMX+
 TEXT ·gemmTile8AVX2(SB), NOSPLIT, $0-8
-	// Tiles of up to 8 rows and 1 to 8 columns, which lanes masks and mask counts, lines of them one below the other. Y4 to Y11 are the accumulators, Y0 is a row of B, Y2 and Y3 broadcast elements of A, Y12 is the mask.
+	// Tiles of up to 8 rows and 1 to 8 columns, which lanes masks and mask counts, times lines of them. Y4 to Y11 are the accumulators, Y0 is a row of B, Y2 and Y3 broadcast elements of A, Y12 is the mask.
 	MOVQ t+0(FP), AX
 	MOVQ (AX), CX
 	MOVQ CX, 176(AX)
+	MOVQ 8(AX), CX
+	MOVQ CX, 192(AX)
 	MOVQ 16(AX), CX
 	MOVQ CX, 184(AX)
+	MOVQ 152(AX), CX
+	MOVQ CX, 200(AX)
 	MOVQ 64(AX), CX
 	CMPQ CX, $0x08
 	JEQ  narrow_8
@@ -5509,7 +5601,7 @@ narrow_1_segment:
 	MOVQ 40(AX), DX
 	MOVQ (DX)(R10*8), DX
 	SHLQ $0x02, DX
-	ADDQ 8(AX), DX
+	ADDQ 192(AX), DX
 	INCQ R10
 	MOVQ 56(AX), BX
 	SUBQ $0x04, BX
@@ -5591,13 +5683,27 @@ narrow_1_one0:
 	VMOVSS X4, (SI)
 
 narrow_1_stored0:
-	ADDQ   DX, CX
-	MOVQ   CX, 184(AX)
-	MOVQ   72(AX), CX
-	IMUL3Q $0x01, CX, CX
-	ADDQ   CX, 176(AX)
-	DECQ   152(AX)
-	JNE    narrow_1
+	DECQ 200(AX)
+	JEQ  narrow_1_line
+	MOVQ 216(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 224(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 232(AX), CX
+	ADDQ CX, 184(AX)
+	JMP  narrow_1
+
+narrow_1_line:
+	MOVQ 240(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 248(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 256(AX), CX
+	ADDQ CX, 184(AX)
+	MOVQ 152(AX), CX
+	MOVQ CX, 200(AX)
+	DECQ 208(AX)
+	JNE  narrow_1
 	VZEROUPPER
 	RET
 
@@ -5635,7 +5741,7 @@ narrow_2_segment:
 	MOVQ 40(AX), BX
 	MOVQ (BX)(R11*8), BX
 	SHLQ $0x02, BX
-	ADDQ 8(AX), BX
+	ADDQ 192(AX), BX
 	INCQ R11
 	MOVQ 56(AX), SI
 	SUBQ $0x04, SI
@@ -5757,13 +5863,27 @@ narrow_2_one1:
 	VMOVSS X5, (SI)
 
 narrow_2_stored1:
-	ADDQ   DX, CX
-	MOVQ   CX, 184(AX)
-	MOVQ   72(AX), CX
-	IMUL3Q $0x02, CX, CX
-	ADDQ   CX, 176(AX)
-	DECQ   152(AX)
-	JNE    narrow_2
+	DECQ 200(AX)
+	JEQ  narrow_2_line
+	MOVQ 216(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 224(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 232(AX), CX
+	ADDQ CX, 184(AX)
+	JMP  narrow_2
+
+narrow_2_line:
+	MOVQ 240(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 248(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 256(AX), CX
+	ADDQ CX, 184(AX)
+	MOVQ 152(AX), CX
+	MOVQ CX, 200(AX)
+	DECQ 208(AX)
+	JNE  narrow_2
 	VZEROUPPER
 	RET
 
@@ -5803,7 +5923,7 @@ narrow_3_segment:
 	MOVQ 40(AX), BX
 	MOVQ (BX)(R11*8), BX
 	SHLQ $0x02, BX
-	ADDQ 8(AX), BX
+	ADDQ 192(AX), BX
 	INCQ R11
 	MOVQ 56(AX), SI
 	SUBQ $0x04, SI
@@ -5965,13 +6085,27 @@ narrow_3_one2:
 	VMOVSS X6, (SI)
 
 narrow_3_stored2:
-	ADDQ   DX, CX
-	MOVQ   CX, 184(AX)
-	MOVQ   72(AX), CX
-	IMUL3Q $0x03, CX, CX
-	ADDQ   CX, 176(AX)
-	DECQ   152(AX)
-	JNE    narrow_3
+	DECQ 200(AX)
+	JEQ  narrow_3_line
+	MOVQ 216(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 224(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 232(AX), CX
+	ADDQ CX, 184(AX)
+	JMP  narrow_3
+
+narrow_3_line:
+	MOVQ 240(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 248(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 256(AX), CX
+	ADDQ CX, 184(AX)
+	MOVQ 152(AX), CX
+	MOVQ CX, 200(AX)
+	DECQ 208(AX)
+	JNE  narrow_3
 	VZEROUPPER
 	RET
 
@@ -6014,7 +6148,7 @@ narrow_4_segment:
 	MOVQ 40(AX), SI
 	MOVQ (SI)(R12*8), SI
 	SHLQ $0x02, SI
-	ADDQ 8(AX), SI
+	ADDQ 192(AX), SI
 	INCQ R12
 	MOVQ 56(AX), DI
 	SUBQ $0x04, DI
@@ -6216,13 +6350,27 @@ narrow_4_one3:
 	VMOVSS X7, (SI)
 
 narrow_4_stored3:
-	ADDQ   DX, CX
-	MOVQ   CX, 184(AX)
-	MOVQ   72(AX), CX
-	IMUL3Q $0x04, CX, CX
-	ADDQ   CX, 176(AX)
-	DECQ   152(AX)
-	JNE    narrow_4
+	DECQ 200(AX)
+	JEQ  narrow_4_line
+	MOVQ 216(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 224(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 232(AX), CX
+	ADDQ CX, 184(AX)
+	JMP  narrow_4
+
+narrow_4_line:
+	MOVQ 240(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 248(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 256(AX), CX
+	ADDQ CX, 184(AX)
+	MOVQ 152(AX), CX
+	MOVQ CX, 200(AX)
+	DECQ 208(AX)
+	JNE  narrow_4
 	VZEROUPPER
 	RET
 
@@ -6267,7 +6415,7 @@ narrow_5_segment:
 	MOVQ 40(AX), SI
 	MOVQ (SI)(R12*8), SI
 	SHLQ $0x02, SI
-	ADDQ 8(AX), SI
+	ADDQ 192(AX), SI
 	INCQ R12
 	MOVQ 56(AX), DI
 	SUBQ $0x04, DI
@@ -6509,13 +6657,27 @@ narrow_5_one4:
 	VMOVSS X8, (SI)
 
 narrow_5_stored4:
-	ADDQ   DX, CX
-	MOVQ   CX, 184(AX)
-	MOVQ   72(AX), CX
-	IMUL3Q $0x05, CX, CX
-	ADDQ   CX, 176(AX)
-	DECQ   152(AX)
-	JNE    narrow_5
+	DECQ 200(AX)
+	JEQ  narrow_5_line
+	MOVQ 216(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 224(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 232(AX), CX
+	ADDQ CX, 184(AX)
+	JMP  narrow_5
+
+narrow_5_line:
+	MOVQ 240(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 248(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 256(AX), CX
+	ADDQ CX, 184(AX)
+	MOVQ 152(AX), CX
+	MOVQ CX, 200(AX)
+	DECQ 208(AX)
+	JNE  narrow_5
 	VZEROUPPER
 	RET
 
@@ -6563,7 +6725,7 @@ narrow_6_segment:
 	MOVQ 40(AX), DI
 	MOVQ (DI)(R13*8), DI
 	SHLQ $0x02, DI
-	ADDQ 8(AX), DI
+	ADDQ 192(AX), DI
 	INCQ R13
 	MOVQ 56(AX), R8
 	SUBQ $0x04, R8
@@ -6845,13 +7007,27 @@ narrow_6_one5:
 	VMOVSS X9, (SI)
 
 narrow_6_stored5:
-	ADDQ   DX, CX
-	MOVQ   CX, 184(AX)
-	MOVQ   72(AX), CX
-	IMUL3Q $0x06, CX, CX
-	ADDQ   CX, 176(AX)
-	DECQ   152(AX)
-	JNE    narrow_6
+	DECQ 200(AX)
+	JEQ  narrow_6_line
+	MOVQ 216(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 224(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 232(AX), CX
+	ADDQ CX, 184(AX)
+	JMP  narrow_6
+
+narrow_6_line:
+	MOVQ 240(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 248(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 256(AX), CX
+	ADDQ CX, 184(AX)
+	MOVQ 152(AX), CX
+	MOVQ CX, 200(AX)
+	DECQ 208(AX)
+	JNE  narrow_6
 	VZEROUPPER
 	RET
 
@@ -6901,7 +7077,7 @@ narrow_7_segment:
 	MOVQ 40(AX), DI
 	MOVQ (DI)(R13*8), DI
 	SHLQ $0x02, DI
-	ADDQ 8(AX), DI
+	ADDQ 192(AX), DI
 	INCQ R13
 	MOVQ 56(AX), R8
 	SUBQ $0x04, R8
@@ -7223,13 +7399,27 @@ narrow_7_one6:
 	VMOVSS X10, (SI)
 
 narrow_7_stored6:
-	ADDQ   DX, CX
-	MOVQ   CX, 184(AX)
-	MOVQ   72(AX), CX
-	IMUL3Q $0x07, CX, CX
-	ADDQ   CX, 176(AX)
-	DECQ   152(AX)
-	JNE    narrow_7
+	DECQ 200(AX)
+	JEQ  narrow_7_line
+	MOVQ 216(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 224(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 232(AX), CX
+	ADDQ CX, 184(AX)
+	JMP  narrow_7
+
+narrow_7_line:
+	MOVQ 240(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 248(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 256(AX), CX
+	ADDQ CX, 184(AX)
+	MOVQ 152(AX), CX
+	MOVQ CX, 200(AX)
+	DECQ 208(AX)
+	JNE  narrow_7
 	VZEROUPPER
 	RET
 
@@ -7282,7 +7472,7 @@ narrow_8_segment:
 	MOVQ 40(AX), R8
 	MOVQ (R8)(R14*8), R8
 	SHLQ $0x02, R8
-	ADDQ 8(AX), R8
+	ADDQ 192(AX), R8
 	INCQ R14
 	MOVQ 56(AX), R9
 	SUBQ $0x04, R9
@@ -7644,12 +7834,26 @@ narrow_8_one7:
 	VMOVSS X11, (SI)
 
 narrow_8_stored7:
-	ADDQ   DX, CX
-	MOVQ   CX, 184(AX)
-	MOVQ   72(AX), CX
-	IMUL3Q $0x08, CX, CX
-	ADDQ   CX, 176(AX)
-	DECQ   152(AX)
-	JNE    narrow_8
+	DECQ 200(AX)
+	JEQ  narrow_8_line
+	MOVQ 216(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 224(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 232(AX), CX
+	ADDQ CX, 184(AX)
+	JMP  narrow_8
+
+narrow_8_line:
+	MOVQ 240(AX), CX
+	ADDQ CX, 176(AX)
+	MOVQ 248(AX), CX
+	ADDQ CX, 192(AX)
+	MOVQ 256(AX), CX
+	ADDQ CX, 184(AX)
+	MOVQ 152(AX), CX
+	MOVQ CX, 200(AX)
+	DECQ 208(AX)
+	JNE  narrow_8
 	VZEROUPPER
 	RET

@@ -31,6 +31,12 @@ type tile struct {
 	// What they keep here of their state: places in a, c and b, rows of the line.
 	//lint:ignore U1000 only the assembly uses them
 	line, row, out, weights, left uintptr
+
+	// For float32 products on AVX2, which go through times lines of lines tiles: from one tile to
+	// the next, and from the last one of a line to the first one of the next.
+	times               int // they count them down
+	stepA, stepB, stepC int
+	lineA, lineB, lineC int
 }
 
 // tileRows is the height of the highest AVX-512 tile.

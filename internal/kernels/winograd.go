@@ -88,7 +88,7 @@ func (k *Winograd) Pack(dst, w []float32) {
 // tiles returns how many tiles go through the products together: as many as fit into the
 // second-level cache next to the weights, and about the same number each time.
 func (k *Winograd) tiles() int {
-	const room = 32 << 10
+	const room = 24 << 10
 	all := (k.OH + 1) / 2 * ((k.OW + 1) / 2)
 	most := max(room/(tilePoints*(k.C+k.O)), 6)
 	times := (all + most - 1) / most

@@ -15,19 +15,19 @@ func gemm(c *build.Context) {
 	f.dispatch("rows32", 14, func(label string, rows int) { f.gemm512(label, rows, 2) })
 	f = newFunction(c, "gemmTile16", "A tile of up to 14 rows and 1 to 16 columns. Z4 to Z17 are the accumulators, Z0 is a row of B.")
 	f.dispatch("rows16", 14, func(label string, rows int) { f.gemm512(label, rows, 1) })
-	f = newFunction(c, "gemmTile16AVX2", "Tiles of up to 6 rows and 16 columns, lines of them one below the other. Y4 to Y15 are the accumulators, Y0 and Y1 a row of B, Y2 and Y3 broadcast elements of A.")
+	f = newFunction(c, "gemmTile16AVX2", "Tiles of up to 6 rows and 16 columns, times lines of them. Y4 to Y15 are the accumulators, Y0 and Y1 a row of B, Y2 and Y3 broadcast elements of A.")
 	f.begin()
 	f.dispatch("avx2", 6, func(label string, rows int) { f.gemm256(label, rows, 2) })
-	f = newFunction(c, "gemmTile8AVX2", "Tiles of up to 8 rows and 1 to 8 columns, which lanes masks and mask counts, lines of them one below the other. Y4 to Y11 are the accumulators, Y0 is a row of B, Y2 and Y3 broadcast elements of A, Y12 is the mask.")
+	f = newFunction(c, "gemmTile8AVX2", "Tiles of up to 8 rows and 1 to 8 columns, which lanes masks and mask counts, times lines of them. Y4 to Y11 are the accumulators, Y0 is a row of B, Y2 and Y3 broadcast elements of A, Y12 is the mask.")
 	f.begin()
 	f.dispatch("narrow", 8, func(label string, rows int) { f.gemm256(label, rows, 1) })
 }
 
 // loops writes the loops over segments and k around body, which reads rows and b. unroll terms
 // at a time share what a turn of the inner loop costs; their rows of B are read at b, b+bs, b+2·bs and
-// b+3·bs, and lines is how many lines they prefetch of the rows that come next. The field origin
-// points to A.
-func (f function) loops(label, origin string, n, unroll, lines int, body func(r *rows, b Mem)) {
+// b+3·bs, and lines is how many lines they prefetch of the rows that come next. The fields a and
+// weights point to A and B.
+func (f function) loops(label, a, weights string, n, unroll, lines int, body func(r *rows, b Mem)) {
 	r := f.newRows(n)
 	b, k, p := f.GP64(), f.GP64(), f.GP64()
 	cs, bs, ahead := f.load("cs"), f.load("bs"), f.GP64()
@@ -44,14 +44,14 @@ func (f function) loops(label, origin string, n, unroll, lines int, body func(r 
 	f.MOVQ(f.field("aoff"), p)
 	f.MOVQ(Mem{Base: p, Index: s, Scale: 8}, p)
 	f.SHLQ(Imm(2), p)
-	f.ADDQ(f.field(origin), p)
+	f.ADDQ(f.field(a), p)
 	f.start(r, p)
 	f.ADDQ(f.field("ahead"), p)
 	f.MOVQ(p, ahead)
 	f.MOVQ(f.field("boff"), b)
 	f.MOVQ(Mem{Base: b, Index: s, Scale: 8}, b)
 	f.SHLQ(Imm(2), b)
-	f.ADDQ(f.field("b"), b)
+	f.ADDQ(f.field(weights), b)
 	f.INCQ(s)
 	f.MOVQ(f.field("k"), k)
 	if unroll > 1 {
@@ -115,7 +115,7 @@ func (f function) gemm512(label string, n, vectors int) {
 		}
 	}
 	f.Label(label + "_begin")
-	f.loops(label, "a", n, 1, 1, func(r *rows, b Mem) {
+	f.loops(label, "a", "b", n, 1, 1, func(r *rows, b Mem) {
 		for v := range vectors {
 			load(b, v, zmm(v))
 		}
@@ -166,19 +166,27 @@ func (f function) RETfrom(label string) {
 
 // begin sets the fields that move from tile to tile.
 func (f function) begin() {
-	f.MOVQ(f.load("a"), f.field("row"))
-	f.MOVQ(f.load("c"), f.field("out"))
+	for _, m := range [][2]string{{"a", "row"}, {"b", "weights"}, {"c", "out"}, {"lines", "left"}} {
+		f.MOVQ(f.load(m[0]), f.field(m[1]))
+	}
 }
 
-// next goes on with the tile below, if one is left; c points to the last row of this one.
-func (f function) next(label string, n int, c, ldc reg.GPVirtual) {
+// next goes on with the next tile of a line or the first one of the next line, if one is left.
+func (f function) next(label string) {
+	move := func(a, b, c string) {
+		for _, m := range [][2]string{{a, "row"}, {b, "weights"}, {c, "out"}} {
+			f.ADDQ(f.load(m[0]), f.field(m[1]))
+		}
+	}
 	f.Label(label + "_next")
-	f.ADDQ(ldc, c)
-	f.MOVQ(c, f.field("out"))
-	rs := f.load("rs")
-	f.IMUL3Q(Imm(uint64(n)), rs, rs)
-	f.ADDQ(rs, f.field("row"))
-	f.DECQ(f.field("lines"))
+	f.DECQ(f.field("left"))
+	f.JEQ(LabelRef(label + "_line"))
+	move("stepA", "stepB", "stepC")
+	f.JMP(LabelRef(label))
+	f.Label(label + "_line")
+	move("lineA", "lineB", "lineC")
+	f.MOVQ(f.load("lines"), f.field("left"))
+	f.DECQ(f.field("times"))
 	f.JNE(LabelRef(label))
 }
 
@@ -214,7 +222,7 @@ func (f function) gemm256(label string, n, vectors int) {
 		}
 	}
 	f.Label(label + "_begin")
-	f.loops(label, "row", n, 4, 2, func(r *rows, b Mem) {
+	f.loops(label, "row", "weights", n, 4, 2, func(r *rows, b Mem) {
 		for v := range vectors {
 			load(b, v, ymm(v))
 		}
@@ -228,7 +236,7 @@ func (f function) gemm256(label string, n, vectors int) {
 	c, ldc := f.load("out"), f.load("ldc")
 	if vectors == 1 {
 		f.storeColumns(label, n, mask, c, ldc)
-		f.next(label, n, c, ldc)
+		f.next(label)
 		return
 	}
 	f.CMPQ(f.field("add"), Imm(0))
@@ -251,7 +259,7 @@ func (f function) gemm256(label string, n, vectors int) {
 			}
 		}
 	}
-	f.next(label, n, c, ldc)
+	f.next(label)
 }
 
 // storeColumns stores or adds the first one to eight columns of the rows in Y4 and those that

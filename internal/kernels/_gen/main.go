@@ -92,7 +92,7 @@ func generate(f func(*build.Context)) ([]byte, error) {
 }
 
 // tileFields are the fields of kernels.tile in order, eight bytes each.
-var tileFields = strings.Fields("a b c init aoff boff segments k m rs cs bs ldc mask lanes add ahead pace block lines lineStep line row out weights left")
+var tileFields = strings.Fields("a b c init aoff boff segments k m rs cs bs ldc mask lanes add ahead pace block lines lineStep line row out weights left times stepA stepB stepC lineA lineB lineC")
 
 // A function under construction, whose only argument is a *tile.
 type function struct {
