@@ -143,8 +143,9 @@ func (o Conv2DOp) Infer(env Env, in []Type) (Spec, error) {
 	for i := range in[1:] {
 		spec.floatBuffer(in, 1+i, Border{})
 	}
-	spec.Scratch = append(spec.Scratch, Buffer{Float32, weightChunks(batchOf(in[0]), s.WeightSize()) * s.WeightSize()})
-	if n := tilesOf(s, env.Mode).scratch(); n > 0 {
+	t := tilesOf(s, env.Mode)
+	spec.Scratch = append(spec.Scratch, Buffer{Float32, weightChunks(batchOf(in[0]), s.WeightSize()) * t.weightSums(&s)})
+	if n := t.scratch(); n > 0 {
 		spec.Scratch = append(spec.Scratch, Buffer{Float32, env.Workers * n})
 	}
 	return spec, nil
@@ -154,6 +155,7 @@ func (o Conv2DOp) Infer(env Env, in []Type) (Spec, error) {
 // depends on shapes and mode alone, so that the result does.
 type tiles struct {
 	forward, backward *kernels.Winograd
+	weight            *kernels.WinogradWeight
 }
 
 func tilesOf(s kernels.ConvShape, m Mode) (t tiles) {
@@ -163,7 +165,18 @@ func tilesOf(s kernels.ConvShape, m Mode) (t tiles) {
 	if k, ok := s.WinogradBackward(); ok {
 		t.backward = &k
 	}
+	if k, ok := s.WinogradWeight(); ok {
+		t.weight = &k
+	}
 	return t
+}
+
+// weightSums returns the length of what a part of the batch adds up for the gradient of the weight.
+func (t tiles) weightSums(s *kernels.ConvShape) int {
+	if t.weight != nil {
+		return t.weight.Size()
+	}
+	return s.WeightSize()
 }
 
 // scratch returns the number of elements that each worker needs.
@@ -173,6 +186,9 @@ func (t tiles) scratch() int {
 		if k != nil {
 			n = max(n, k.ScratchLen())
 		}
+	}
+	if t.weight != nil {
+		n = max(n, t.weight.ScratchLen())
 	}
 	return n
 }
@@ -255,7 +271,7 @@ func (o Conv2DOp) Bind(b *Binding) Step {
 		s.upstream, s.image = s.stored, s.backwardImage
 	}
 	if !s.dw.Empty() {
-		s.parts = newChunks(b.Batch, weightChunks(b.Batch, shape.WeightSize()), shape.WeightSize(), b.Scratch[0].F32, s.weightChunk)
+		s.parts = newChunks(b.Batch, weightChunks(b.Batch, shape.WeightSize()), s.tiles.weightSums(&shape), b.Scratch[0].F32, s.weightChunk)
 	}
 	if n := s.tiles.scratch(); n > 0 {
 		for w := range b.Pool.Workers() {
@@ -336,7 +352,11 @@ func (s *conv) Backward(c *Context) {
 		c.Pool.Run(s.dy.L.N, s.image)
 	}
 	if s.parts != nil {
-		s.s.UnpackWeightGrad(s.dw.F32, s.parts.run(c), s.dw.Add)
+		sums := s.parts.run(c)
+		if k := s.tiles.weight; k != nil {
+			sums = k.Finish(sums)
+		}
+		s.s.UnpackWeightGrad(s.dw.F32, sums, s.dw.Add)
 	}
 	if s.db != nil {
 		s.db.write()
@@ -370,6 +390,10 @@ func (s *conv) weightChunk(worker int, dst []float32, n0, n1 int) {
 			s.backward(worker, n, dy)
 		}
 		x := s.x.of(worker, n, -s.s.PadTop, s.s.H+s.s.PadBottom)
+		if k := s.tiles.weight; k != nil {
+			k.Image(dst, x, s.x.L, dy, s.dy.L, s.scratch[worker], n, n > n0)
+			continue
+		}
 		s.s.BackwardWeight(dst, x, s.x.L, dy, s.dy.L, n, n+1, n > n0)
 	}
 }

@@ -115,14 +115,7 @@ func (k *Winograd) Rows(y []float32, yl Layout, x []float32, xl Layout, packed, 
 		tiles := min(most, all-first)
 		inPoint, outPoint := k.apart(tiles, k.C), k.apart(tiles, k.O)
 		k.eachRun(first, first+tiles, oh0, oh1, func(r run) {
-			t := spreading{tiles: r.tiles, channels: k.C, point: inPoint, xTile: 2 * xl.SW, row: xl.SH, row3: 3 * xl.SH, column: xl.SW, column3: 3 * xl.SW}
-			if r.flat { // they count for pixels that do not exist
-				t.row3 = 2 * xl.SH
-			}
-			if r.single {
-				t.column3 = 2 * xl.SW
-			}
-			spreadTiles(scratch[r.first*k.C:], x[xl.At(n, r.h-k.PadTop, r.w-k.PadLeft, 0):], t)
+			spreadTiles(scratch[r.first*k.C:], x[xl.At(n, r.h-k.PadTop, r.w-k.PadLeft, 0):], k.spreading(xl, r, inPoint))
 		})
 		products := scratch[tilePoints*inPoint:]
 		k.multiply(products, scratch, packed, tiles, inPoint, outPoint)
@@ -137,6 +130,18 @@ func (k *Winograd) Rows(y []float32, yl Layout, x []float32, xl Layout, packed, 
 			gatherTiles(y[yl.At(n, r.h, r.w, 0):], products[r.first*k.O:], bias, t)
 		})
 	}
+}
+
+// spreading returns where the values of a run of tiles lie.
+func (k *Winograd) spreading(xl Layout, r run, point int) spreading {
+	t := spreading{tiles: r.tiles, channels: k.C, point: point, xTile: 2 * xl.SW, row: xl.SH, row3: 3 * xl.SH, column: xl.SW, column3: 3 * xl.SW}
+	if r.flat { // they count for pixels that do not exist
+		t.row3 = 2 * xl.SH
+	}
+	if r.single {
+		t.column3 = 2 * xl.SW
+	}
+	return t
 }
 
 // check makes sure that no index leaves its slice.

@@ -16,9 +16,16 @@ func gatherTilesAddAVX2(y, m, bias *float32, tiles, vectors, point, tile, row, p
 //go:noescape
 func spreadWeightsAVX2(u, taps *float32, vectors, plane int)
 
+//go:noescape
+func spreadGradientsAVX2(dst, dy *float32, tiles, vectors, point, tile, yTile, row, pixel int)
+
+//go:noescape
+func gatherWeightsAVX2(u *float32, vectors, plane int)
+
 func init() {
 	register("winograd", cpu.AVX2, func() {
 		spreadTiles, gatherTiles, spreadWeights = spreadTiles8, gatherTiles8, spreadWeights8
+		spreadGradients, gatherWeights = spreadGradients8, gatherWeights8
 	})
 }
 
@@ -46,4 +53,14 @@ func gatherTiles8(y, m, bias []float32, g gathering) {
 func spreadWeights8(u, g []float32, n int) {
 	_, _ = u[tilePoints*n-1], g[kernelTaps*n-1]
 	spreadWeightsAVX2(&u[0], &g[0], n/8, 4*n)
+}
+
+func spreadGradients8(dst, dy []float32, g gathering) {
+	_, _ = dst[(tilePoints-1)*g.point+g.tiles*g.channels-1], dy[(2*g.tiles-1)*g.pixel+g.row+g.channels-1]
+	spreadGradientsAVX2(&dst[0], &dy[0], g.tiles, g.channels/8, 4*g.point, 4*g.channels, 8*g.pixel, 4*g.row, 4*g.pixel)
+}
+
+func gatherWeights8(u []float32, n int) {
+	_ = u[tilePoints*n-1]
+	gatherWeightsAVX2(&u[0], n/8, 4*n)
 }

@@ -380,3 +380,173 @@ vector:
 	JNE     vector
 	VZEROUPPER
 	RET
+
+// func spreadGradientsAVX2(dst *float32, dy *float32, tiles int, vectors int, point int, tile int, yTile int, row int, pixel int)
+// Requires: AVX
+TEXT ·spreadGradientsAVX2(SB), NOSPLIT, $0-72
+	// dst[point][tile] = A·dy·Aᵀ for 2×2 pixels of each tile; vectors of 8 channels
+	MOVQ   dst+0(FP), AX
+	MOVQ   dy+8(FP), CX
+	MOVQ   tiles+16(FP), DX
+	MOVQ   point+32(FP), BX
+	MOVQ   row+56(FP), SI
+	MOVQ   pixel+64(FP), DI
+	LEAQ   (BX)(BX*2), R8
+	VXORPS Y15, Y15, Y15
+
+tile:
+	MOVQ CX, R10
+	LEAQ (CX)(SI*1), R11
+	MOVQ AX, R12
+	MOVQ vectors+24(FP), R9
+
+vector:
+	VMOVUPS (R10), Y0
+	VMOVUPS (R11), Y2
+	VADDPS  Y2, Y0, Y4
+	VSUBPS  Y2, Y0, Y6
+	VSUBPS  Y2, Y15, Y2
+	VMOVUPS (R10)(DI*1), Y1
+	VMOVUPS (R11)(DI*1), Y3
+	VADDPS  Y3, Y1, Y5
+	VSUBPS  Y3, Y1, Y7
+	VSUBPS  Y3, Y15, Y3
+	MOVQ    R12, R13
+	VADDPS  Y1, Y0, Y8
+	VSUBPS  Y1, Y0, Y9
+	VSUBPS  Y1, Y15, Y10
+	VMOVUPS Y0, (R13)
+	VMOVUPS Y8, (R13)(BX*1)
+	VMOVUPS Y9, (R13)(BX*2)
+	VMOVUPS Y10, (R13)(R8*1)
+	LEAQ    (R13)(BX*4), R13
+	VADDPS  Y5, Y4, Y8
+	VSUBPS  Y5, Y4, Y9
+	VSUBPS  Y5, Y15, Y10
+	VMOVUPS Y4, (R13)
+	VMOVUPS Y8, (R13)(BX*1)
+	VMOVUPS Y9, (R13)(BX*2)
+	VMOVUPS Y10, (R13)(R8*1)
+	LEAQ    (R13)(BX*4), R13
+	VADDPS  Y7, Y6, Y8
+	VSUBPS  Y7, Y6, Y9
+	VSUBPS  Y7, Y15, Y10
+	VMOVUPS Y6, (R13)
+	VMOVUPS Y8, (R13)(BX*1)
+	VMOVUPS Y9, (R13)(BX*2)
+	VMOVUPS Y10, (R13)(R8*1)
+	LEAQ    (R13)(BX*4), R13
+	VADDPS  Y3, Y2, Y8
+	VSUBPS  Y3, Y2, Y9
+	VSUBPS  Y3, Y15, Y10
+	VMOVUPS Y2, (R13)
+	VMOVUPS Y8, (R13)(BX*1)
+	VMOVUPS Y9, (R13)(BX*2)
+	VMOVUPS Y10, (R13)(R8*1)
+	ADDQ    $0x20, R10
+	ADDQ    $0x20, R11
+	ADDQ    $0x20, R12
+	DECQ    R9
+	JNE     vector
+	ADDQ    yTile+48(FP), CX
+	ADDQ    tile+40(FP), AX
+	DECQ    DX
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func gatherWeightsAVX2(u *float32, vectors int, plane int)
+// Requires: AVX, AVX2
+TEXT ·gatherWeightsAVX2(SB), NOSPLIT, $0-24
+	// Gᵀ·u·G for 16 planes, into the first nine of them; vectors of 8 elements
+	MOVQ         u+0(FP), AX
+	MOVQ         vectors+8(FP), CX
+	MOVQ         plane+16(FP), DX
+	LEAQ         (DX)(DX*2), BX
+	MOVQ         DX, DI
+	SHLQ         $0x02, DI
+	LEAQ         (DI)(DI*2), R8
+	MOVL         $0x3f000000, SI
+	VMOVD        SI, X15
+	VPBROADCASTD X15, Y15
+
+vector:
+	MOVQ    AX, SI
+	VMOVUPS (SI), Y0
+	VMOVUPS (SI)(DI*1), Y4
+	VMOVUPS (SI)(DI*2), Y8
+	VMOVUPS (SI)(R8*1), Y12
+	VADDPS  Y8, Y4, Y13
+	VSUBPS  Y8, Y4, Y14
+	VMULPS  Y15, Y13, Y13
+	VMULPS  Y15, Y14, Y4
+	VADDPS  Y13, Y0, Y0
+	VADDPS  Y12, Y13, Y8
+	ADDQ    DX, SI
+	VMOVUPS (SI), Y1
+	VMOVUPS (SI)(DI*1), Y5
+	VMOVUPS (SI)(DI*2), Y9
+	VMOVUPS (SI)(R8*1), Y12
+	VADDPS  Y9, Y5, Y13
+	VSUBPS  Y9, Y5, Y14
+	VMULPS  Y15, Y13, Y13
+	VMULPS  Y15, Y14, Y5
+	VADDPS  Y13, Y1, Y1
+	VADDPS  Y12, Y13, Y9
+	ADDQ    DX, SI
+	VMOVUPS (SI), Y2
+	VMOVUPS (SI)(DI*1), Y6
+	VMOVUPS (SI)(DI*2), Y10
+	VMOVUPS (SI)(R8*1), Y12
+	VADDPS  Y10, Y6, Y13
+	VSUBPS  Y10, Y6, Y14
+	VMULPS  Y15, Y13, Y13
+	VMULPS  Y15, Y14, Y6
+	VADDPS  Y13, Y2, Y2
+	VADDPS  Y12, Y13, Y10
+	ADDQ    DX, SI
+	VMOVUPS (SI), Y3
+	VMOVUPS (SI)(DI*1), Y7
+	VMOVUPS (SI)(DI*2), Y11
+	VMOVUPS (SI)(R8*1), Y12
+	VADDPS  Y11, Y7, Y13
+	VSUBPS  Y11, Y7, Y14
+	VMULPS  Y15, Y13, Y13
+	VMULPS  Y15, Y14, Y7
+	VADDPS  Y13, Y3, Y3
+	VADDPS  Y12, Y13, Y11
+	MOVQ    AX, SI
+	VADDPS  Y2, Y1, Y13
+	VSUBPS  Y2, Y1, Y14
+	VMULPS  Y15, Y13, Y13
+	VMULPS  Y15, Y14, Y1
+	VADDPS  Y13, Y0, Y0
+	VADDPS  Y3, Y13, Y2
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, (SI)(DX*1)
+	VMOVUPS Y2, (SI)(DX*2)
+	ADDQ    BX, SI
+	VADDPS  Y6, Y5, Y13
+	VSUBPS  Y6, Y5, Y14
+	VMULPS  Y15, Y13, Y13
+	VMULPS  Y15, Y14, Y5
+	VADDPS  Y13, Y4, Y4
+	VADDPS  Y7, Y13, Y6
+	VMOVUPS Y4, (SI)
+	VMOVUPS Y5, (SI)(DX*1)
+	VMOVUPS Y6, (SI)(DX*2)
+	ADDQ    BX, SI
+	VADDPS  Y10, Y9, Y13
+	VSUBPS  Y10, Y9, Y14
+	VMULPS  Y15, Y13, Y13
+	VMULPS  Y15, Y14, Y9
+	VADDPS  Y13, Y8, Y8
+	VADDPS  Y11, Y13, Y10
+	VMOVUPS Y8, (SI)
+	VMOVUPS Y9, (SI)(DX*1)
+	VMOVUPS Y10, (SI)(DX*2)
+	ADDQ    $0x20, AX
+	DECQ    CX
+	JNE     vector
+	VZEROUPPER
+	RET

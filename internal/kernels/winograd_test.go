@@ -103,6 +103,29 @@ func TestWinogradBackward(t *testing.T) {
 	})
 }
 
+func TestWinogradWeight(t *testing.T) {
+	testWinograd(t, func(t *testing.T, r *rand.Rand, s *ConvShape, gaps bool) {
+		k, ok := s.WinogradWeight()
+		if odd := s.OH%2 == 1 || s.OW%2 == 1; ok == odd {
+			t.Fatalf("%s: goes by tiles: %v", s.name(), ok)
+		} else if odd {
+			t.Skip("odd extents do not go by tiles")
+		}
+		x := newTensor(r, 3, s.H, s.W, s.C, s.PadTop, s.PadLeft, s.PadBottom, s.PadRight, gaps)
+		dy := newTensor(r, 3, s.OH, s.OW, s.O, 1, 0, 2, 1, gaps)
+		got, want := make([]float32, s.WeightSize()), make([]float32, s.WeightSize())
+		s.RefBackwardWeight(want, x.data, x.Layout, dy.data, dy.Layout, false)
+		sums, scratch := guard(k.Size(), -77, float32(math.NaN())), guard(k.ScratchLen(), -77, float32(math.NaN()))
+		for n := range 3 {
+			k.Image(sums.in, x.data, x.Layout, dy.data, dy.Layout, scratch.in, n, n > 0)
+		}
+		s.UnpackWeightGrad(got, k.Finish(sums.in), false)
+		sums.check(t, "sums")
+		scratch.check(t, "scratch")
+		equalSlices(t, "dw", got, want)
+	})
+}
+
 // sumsByTiles returns, for pixel (h, w) of image n and output o, the convolution and the sum of the absolute values of what
 // the algorithm adds up, |Aᵀ|·[(|G|·|g|·|Gᵀ|) ⊙ (|Bᵀ|·|x|·|B|)]·|A|, in float64. Pixels of x outside its padding
 // do not count.
@@ -217,6 +240,13 @@ func TestWinogradTransforms(t *testing.T) {
 			gatherTilesPortable(wantY.in, want.in, bias, ga)
 			equalSlices(t, "pixels", gotY.all, wantY.all)
 
+			ga.row, ga.pixel = row, pixel
+			dy := normals(r, (2*tiles-1)*pixel+row+channels)
+			got, want = guard(size, -77, float32(5)), guard(size, -77, float32(5))
+			spreadGradients(got.in, dy, ga)
+			spreadGradientsPortable(want.in, dy, ga)
+			equalSlices(t, "points of gradients", got.all, want.all)
+
 			planes := guard(tilePoints*channels, -77, float32(0))
 			g := planes.in[(tilePoints-kernelTaps)*channels:]
 			copy(g, normals(r, len(g)))
@@ -224,6 +254,9 @@ func TestWinogradTransforms(t *testing.T) {
 			spreadWeightsPortable(wantU, g, channels)
 			spreadWeights(planes.in, g, channels)
 			equalSlices(t, "weights", planes.in, wantU)
+			gatherWeights(planes.in, channels)
+			gatherWeightsPortable(wantU, channels)
+			equalSlices(t, "gradient of weights", planes.in, wantU)
 			planes.check(t, "weights")
 		}
 	})

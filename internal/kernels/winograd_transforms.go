@@ -11,6 +11,7 @@ var (
 func init() {
 	register("winograd", cpu.Portable, func() {
 		spreadTiles, gatherTiles, spreadWeights = spreadTilesPortable, gatherTilesPortable, spreadWeightsPortable
+		spreadGradients, gatherWeights = spreadGradientsPortable, gatherWeightsPortable
 	})
 }
 

@@ -13,6 +13,8 @@ func winograd(c *build.Context) {
 	gatherTiles(c, "gatherTilesAVX2", false)
 	gatherTiles(c, "gatherTilesAddAVX2", true)
 	spreadWeights(c)
+	spreadGradients(c)
+	gatherWeights(c)
 }
 
 // four returns the places of four neighbours step bytes apart; step3 is three times step, or where
@@ -208,6 +210,117 @@ func spreadWeights(c *build.Context) {
 		k.LEAQ(Mem{Base: q, Index: plane, Scale: 4}, q)
 	}
 	k.ADDQ(Imm(32), taps)
+	k.ADDQ(Imm(32), u)
+	k.DECQ(vectors)
+	k.JNE(LabelRef("vector"))
+	k.VZEROUPPER()
+	k.RET()
+}
+
+// spreadGradients writes the transform of the gradient of the output.
+func spreadGradients(c *build.Context) {
+	k := newRowKernel(c, "spreadGradientsAVX2", "func(dst, dy *float32, tiles, vectors, point, tile, yTile, row, pixel int)",
+		"dst[point][tile] = A·dy·Aᵀ for 2×2 pixels of each tile; vectors of 8 channels")
+	dst, dy, tiles := k.load("dst"), k.load("dy"), k.load("tiles")
+	point, row, pixel := k.load("point"), k.load("row"), k.load("pixel")
+	point3, vectors, from, below, to, q := k.GP64(), k.GP64(), k.GP64(), k.GP64(), k.GP64(), k.GP64()
+	k.LEAQ(Mem{Base: point, Index: point, Scale: 2}, point3)
+	k.VXORPS(ymm(15), ymm(15), ymm(15))
+	k.Label("tile")
+	k.MOVQ(dy, from)
+	k.LEAQ(Mem{Base: dy, Index: row, Scale: 1}, below)
+	k.MOVQ(dst, to)
+	k.MOVQ(k.param("vectors"), vectors)
+	k.Label("vector")
+	for j := range 2 { // Yj and Y2+j: a column of dy; Y4+j and Y6+j: their sum and difference
+		place := func(base reg.Register) Mem {
+			if j == 0 {
+				return Mem{Base: base}
+			}
+			return Mem{Base: base, Index: pixel, Scale: 1}
+		}
+		k.VMOVUPS(place(from), ymm(j))
+		k.VMOVUPS(place(below), ymm(2+j))
+		k.VADDPS(ymm(2+j), ymm(j), ymm(4+j))
+		k.VSUBPS(ymm(2+j), ymm(j), ymm(6+j))
+		k.VSUBPS(ymm(2+j), ymm(15), ymm(2+j))
+	}
+	k.MOVQ(to, q)
+	for i, a := range []int{0, 4, 6, 2} {
+		at := four(q, point, point3)
+		k.VADDPS(ymm(a+1), ymm(a), ymm(8))
+		k.VSUBPS(ymm(a+1), ymm(a), ymm(9))
+		k.VSUBPS(ymm(a+1), ymm(15), ymm(10))
+		k.VMOVUPS(ymm(a), at[0])
+		k.VMOVUPS(ymm(8), at[1])
+		k.VMOVUPS(ymm(9), at[2])
+		k.VMOVUPS(ymm(10), at[3])
+		if i < 3 {
+			k.LEAQ(Mem{Base: q, Index: point, Scale: 4}, q)
+		}
+	}
+	for _, p := range []reg.Register{from, below, to} {
+		k.ADDQ(Imm(32), p)
+	}
+	k.DECQ(vectors)
+	k.JNE(LabelRef("vector"))
+	k.ADDQ(k.param("yTile"), dy)
+	k.ADDQ(k.param("tile"), dst)
+	k.DECQ(tiles)
+	k.JNE(LabelRef("tile"))
+	k.VZEROUPPER()
+	k.RET()
+}
+
+// gatherWeights writes the last transform of the gradient of the weights.
+func gatherWeights(c *build.Context) {
+	k := newRowKernel(c, "gatherWeightsAVX2", "func(u *float32, vectors, plane int)",
+		"Gᵀ·u·G for 16 planes, into the first nine of them; vectors of 8 elements")
+	u, vectors, plane := k.load("u"), k.load("vectors"), k.load("plane")
+	plane3, p, half := k.GP64(), k.GP64(), k.GP32()
+	k.LEAQ(Mem{Base: plane, Index: plane, Scale: 2}, plane3)
+	plane4, plane12 := k.GP64(), k.GP64()
+	k.MOVQ(plane, plane4)
+	k.SHLQ(Imm(2), plane4)
+	k.LEAQ(Mem{Base: plane4, Index: plane4, Scale: 2}, plane12)
+	k.MOVL(U32(0x3f000000), half)
+	k.VMOVD(half, xmm(15))
+	k.VPBROADCASTD(xmm(15), ymm(15))
+	// taps makes Ya, Yb and Yc Gᵀ·(Ya to Yd); it uses Y13 and Y14.
+	taps := func(a, b, c, d reg.VecPhysical) {
+		k.VADDPS(c, b, ymm(13))
+		k.VSUBPS(c, b, ymm(14))
+		k.VMULPS(ymm(15), ymm(13), ymm(13))
+		k.VMULPS(ymm(15), ymm(14), b)
+		k.VADDPS(ymm(13), a, a)
+		k.VADDPS(d, ymm(13), c)
+	}
+	k.Label("vector")
+	k.MOVQ(u, p)
+	for j := range 4 { // Yj, Y4+j, Y8+j: column j of Gᵀ·u
+		for i, m := range four(p, plane4, plane12) {
+			y := ymm(4*i + j)
+			if i == 3 {
+				y = ymm(12)
+			}
+			k.VMOVUPS(m, y)
+		}
+		taps(ymm(j), ymm(4+j), ymm(8+j), ymm(12))
+		if j < 3 {
+			k.ADDQ(plane, p)
+		}
+	}
+	k.MOVQ(u, p)
+	for i := range 3 {
+		taps(ymm(4*i), ymm(4*i+1), ymm(4*i+2), ymm(4*i+3))
+		at := four(p, plane, plane3)
+		for j := range 3 {
+			k.VMOVUPS(ymm(4*i+j), at[j])
+		}
+		if i < 2 {
+			k.ADDQ(plane3, p)
+		}
+	}
 	k.ADDQ(Imm(32), u)
 	k.DECQ(vectors)
 	k.JNE(LabelRef("vector"))
