@@ -2,11 +2,14 @@ package autograd_test
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/bitgrad/bitgrad/autograd"
 	"github.com/bitgrad/bitgrad/autograd/optest"
+	"github.com/bitgrad/bitgrad/internal/parallel"
 	"github.com/bitgrad/bitgrad/quant"
 )
 
@@ -95,6 +98,10 @@ func init() {
 		{batch: 37, c: 2, h: 3, w: 3, o: 3, kh: 2, kw: 2, bias: true},
 		{batch: 1, c: 2, h: 21, w: 3, o: 3, kh: 3, kw: 2, bias: true, attrs: autograd.ConvAttrs{StrideH: 1, Pad: autograd.Same(3)}},
 		{batch: 2, c: 3, h: 5, w: 5, o: 4, kh: 3, kw: 3, bias: true, grid: grid, attrs: autograd.ConvAttrs{Pad: autograd.Same(3)}},
+		// By tiles, where a row and a column of them are cut.
+		{batch: 2, c: 16, h: 7, w: 5, o: 24, kh: 3, kw: 3, bias: true, attrs: autograd.ConvAttrs{Pad: autograd.Same(3)}},
+		{batch: 1, c: 24, h: 9, w: 6, o: 16, kh: 3, kw: 3, attrs: autograd.ConvAttrs{Pad: autograd.Border{Top: 2, Right: 1}}},
+		{batch: 3, c: 16, h: 6, w: 4, o: 16, kh: 3, kw: 3, bias: true, grid: grid, attrs: autograd.ConvAttrs{Pad: autograd.Same(3)}},
 		{batch: 2, c: 4, h: 5, w: 5, o: 4, kh: 3, kw: 3, grid: signed, attrs: autograd.ConvAttrs{Groups: 4, Pad: autograd.Same(3)}},
 	} {
 		suite.Add(k.optest())
@@ -177,6 +184,41 @@ func TestWeightIsPackedAgainAfterTouch(t *testing.T) {
 		p.Forward()
 		if got := y.Floats(nil)[0]; got != 3*v {
 			t.Errorf("weight %v: got %v, want %v", v, got, 3*v)
+		}
+	}
+}
+
+// Bands and groups of images are cut differently for every batch. Tiles are not: an image has the
+// same bytes alone and in company, on any number of workers.
+func TestTilesDoNotDependOnTheBatch(t *testing.T) {
+	g := autograd.NewGraph("net")
+	x := g.Input("x", autograd.Float32, 16, 23, 9)
+	w := g.Param("w", autograd.Weight, autograd.HeNormal(), 32, 16, 3, 3)
+	g.SetOutput("y", autograd.Conv2D("conv", x, w, nil, autograd.ConvAttrs{Pad: autograd.Same(3)}))
+	g.Initialize(3)
+	pool := parallel.New(3)
+	defer pool.Close()
+	const most = 7
+	images := func(batch, from int, p *autograd.Pool) []float32 {
+		program := compile(t, g, autograd.CompileOptions{Mode: autograd.Evaluate, Batch: batch, Pool: p, Poison: true})
+		in, _ := program.View("x")
+		rows, length := in.Rows()
+		for r := range rows {
+			for i := range length {
+				in.F32[in.Row(r)+i] = float32(math.Sin(float64((from*23+r)*length+i) * 1.7))
+			}
+		}
+		program.Forward()
+		y, _ := program.View("y")
+		return y.Floats(nil)
+	}
+	want := images(most, 0, nil)
+	for _, p := range []*autograd.Pool{nil, pool} {
+		for _, batch := range []int{1, 2, 3} {
+			got := images(batch, most-batch, p)
+			if !slices.Equal(got, want[len(want)-len(got):]) {
+				t.Errorf("batch %d, %d workers: other bytes", batch, p.Workers())
+			}
 		}
 	}
 }

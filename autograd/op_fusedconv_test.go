@@ -117,6 +117,8 @@ func init() {
 		{3, 4, 4, true, false, true, relu, depthwise, nil},
 		{3, 3, 4, true, false, false, relu, half, nil},
 		{2, 3, 4, false, false, true, nil, same, nil},
+		{2, 16, 24, false, true, true, relu, same, nil}, // by tiles
+		{3, 24, 16, true, true, true, relu6, same, fixed},
 		{2, 3, 4, false, true, true, relu, same, fixed},
 		{18, 3, 4, true, true, false, relu6, half, fixed},
 		{2, 3, 4, true, false, true, relu, same, fixed},
