@@ -143,7 +143,7 @@ func (o Conv2DOp) Infer(env Env, in []Type) (Spec, error) {
 	for i := range in[1:] {
 		spec.floatBuffer(in, 1+i, Border{})
 	}
-	t := tilesOf(s, env.Mode)
+	t := tilesOf(s)
 	spec.Scratch = append(spec.Scratch, Buffer{Float32, weightChunks(batchOf(in[0]), s.WeightSize()) * t.weightSums(&s)})
 	if n := t.scratch(); n > 0 {
 		spec.Scratch = append(spec.Scratch, Buffer{Float32, env.Workers * n})
@@ -152,14 +152,14 @@ func (o Conv2DOp) Infer(env Env, in []Type) (Spec, error) {
 }
 
 // tiles are the directions of a convolution that go by tiles; the others are nil. Which ones do
-// depends on shapes and mode alone, so that the result does.
+// depends on shapes alone, so that the result does.
 type tiles struct {
 	forward, backward *kernels.Winograd
 	weight            *kernels.WinogradWeight
 }
 
-func tilesOf(s kernels.ConvShape, m Mode) (t tiles) {
-	if k, ok := s.WinogradForward(); ok && !m.Training() {
+func tilesOf(s kernels.ConvShape) (t tiles) {
+	if k, ok := s.WinogradForward(); ok {
 		t.forward = &k
 	}
 	if k, ok := s.WinogradBackward(); ok {
@@ -254,7 +254,7 @@ func (o Conv2DOp) Bind(b *Binding) Step {
 		s.db = newImageSums(b.GradIn[2], b.GradOut)
 	}
 	p := b.Node.Input(1).Param()
-	s.tiles = tilesOf(shape, b.Mode)
+	s.tiles = tilesOf(shape)
 	s.fwd = packed{param: p, size: shape.ForwardSize(), pack: s.s.PackForward}
 	if k := s.tiles.forward; k != nil {
 		s.fwd.size, s.fwd.pack = k.Size(), k.Pack
