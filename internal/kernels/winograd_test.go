@@ -126,35 +126,46 @@ func TestWinogradWeight(t *testing.T) {
 	})
 }
 
+// The matrices Bᵀ, G and Aᵀ.
+var (
+	matrixB = [4][4]float64{{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, 1, 0, -1}}
+	matrixG = [4][3]float64{{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}}
+	matrixA = [2][4]float64{{1, 1, 1, 0}, {0, 1, -1, -1}}
+)
+
+// point returns point (i, j) of Bᵀ·x·B for channel c of the tile that begins at pixel (h, w), and the sum of the absolute
+// values of its terms.
+func (t tensor) point(i, j, n, h, w, c int) (v, size float64) {
+	for p := range 4 {
+		for q := range 4 {
+			if f := matrixB[i][p] * matrixB[j][q]; f != 0 {
+				f *= float64(t.data[t.At(n, h+p, w+q, c)])
+				v, size = v+f, size+math.Abs(f)
+			}
+		}
+	}
+	return v, size
+}
+
 // sumsByTiles returns, for pixel (h, w) of image n and output o, the convolution and the sum of the absolute values of what
 // the algorithm adds up, |Aᵀ|·[(|G|·|g|·|Gᵀ|) ⊙ (|Bᵀ|·|x|·|B|)]·|A|, in float64. Pixels of x outside its padding
 // do not count.
 func (s *ConvShape) sumsByTiles(x tensor, w []float32, n, h, ow, o int) (sum, size float64) {
-	b := [4][4]float64{{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, 1, 0, -1}}
-	g := [4][3]float64{{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}}
-	a := [2][4]float64{{1, 1, 1, 0}, {0, 1, -1, -1}}
 	for c := range s.C {
 		for i := range 4 {
 			for j := range 4 {
-				factor := a[h%2][i] * a[ow%2][j]
+				factor := matrixA[h%2][i] * matrixA[ow%2][j]
 				if factor == 0 {
 					continue
 				}
 				var u, v, uSize, vSize float64
 				for p := range 3 {
 					for q := range 3 {
-						t := g[i][p] * g[j][q] * float64(w[s.weight(o, c, p, q)])
+						t := matrixG[i][p] * matrixG[j][q] * float64(w[s.weight(o, c, p, q)])
 						u, uSize = u+t, uSize+math.Abs(t)
 					}
 				}
-				for p := range 4 {
-					for q := range 4 {
-						if t := b[i][p] * b[j][q]; t != 0 {
-							t *= float64(x.data[x.At(n, h&^1+p-s.PadTop, ow&^1+q-s.PadLeft, c)])
-							v, vSize = v+t, vSize+math.Abs(t)
-						}
-					}
-				}
+				v, vSize = x.point(i, j, n, h&^1-s.PadTop, ow&^1-s.PadLeft, c)
 				sum, size = sum+factor*u*v, size+uSize*vSize
 			}
 		}
@@ -195,6 +206,73 @@ func TestWinogradBound(t *testing.T) {
 				size += math.Abs(float64(bias[o])) + math.Abs(float64(before.data[i]))
 				if diff, limit := math.Abs(float64(got.data[i])-sum), float64(s.C+14)*0x1p-24*size; !(diff <= limit) {
 					t.Fatalf("%s: y(%d, %d, %d) = %v, want %v ± %v", s.name(), h, ow, o, got.data[i], sum, limit)
+				}
+			}
+		}
+	})
+}
+
+// gradientByTiles returns the gradient of weight (o, c, p, q) and the sum of the absolute values of what the algorithm adds
+// up, |Gᵀ|·[Σ (|Bᵀ|·|x|·|B|) ⊙ (|A|·|dy|·|Aᵀ|)]·|G|, in float64.
+func (s *ConvShape) gradientByTiles(x, dy tensor, o, c, p, q int) (sum, size float64) {
+	for n := range dy.N {
+		for h := 0; h < s.OH; h += 2 {
+			for w := 0; w < s.OW; w += 2 {
+				for i := range 4 {
+					for j := range 4 {
+						factor := matrixG[i][p] * matrixG[j][q]
+						if factor == 0 {
+							continue
+						}
+						v, vSize := x.point(i, j, n, h-s.PadTop, w-s.PadLeft, c)
+						var u, uSize float64
+						for k := range 2 {
+							for l := range 2 {
+								t := matrixA[k][i] * matrixA[l][j] * float64(dy.data[dy.At(n, h+k, w+l, o)])
+								u, uSize = u+t, uSize+math.Abs(t)
+							}
+						}
+						sum, size = sum+factor*u*v, size+math.Abs(factor)*uSize*vSize
+					}
+				}
+			}
+		}
+	}
+	return sum, size
+}
+
+// T tiles: a rounding of input (2), gradient (2), products and their sums (2T) and results (4).
+func TestWinogradWeightBound(t *testing.T) {
+	forEach(t, "gemm", func(t *testing.T) {
+		r := testRand()
+		for _, s := range winogradCases(t) {
+			k, ok := s.WinogradWeight()
+			if !ok {
+				continue
+			}
+			x := newTensor(r, 2, s.H, s.W, s.C, s.PadTop, s.PadLeft, s.PadBottom, s.PadRight, false)
+			dy := newTensor(r, 2, s.OH, s.OW, s.O, 0, 0, 0, 0, false)
+			for _, z := range [][]float32{x.data, dy.data} {
+				for i, v := range z {
+					z[i] = v * float32(r.NormFloat64())
+				}
+			}
+			sums, got, want := make([]float32, k.Size()), make([]float32, s.WeightSize()), make([]float32, s.WeightSize())
+			for n := range 2 {
+				k.Image(sums, x.data, x.Layout, dy.data, dy.Layout, make([]float32, k.ScratchLen()), n, n > 0)
+			}
+			s.UnpackWeightGrad(got, k.Finish(sums), false)
+			s.RefBackwardWeight(want, x.data, x.Layout, dy.data, dy.Layout, false)
+			tiles := float64(2 * s.OH / 2 * s.OW / 2)
+			for range 50 {
+				o, c, p, q := r.IntN(s.O), r.IntN(s.C), r.IntN(3), r.IntN(3)
+				i := s.weight(o, c, p, q)
+				sum, size := s.gradientByTiles(x, dy, o, c, p, q)
+				if diff := math.Abs(sum - float64(want[i])); diff > 1e-6*size {
+					t.Fatalf("%s: the reference by tiles is off by %v", s.name(), diff)
+				}
+				if diff, limit := math.Abs(float64(got[i])-sum), (2*tiles+10)*0x1p-24*size; !(diff <= limit) {
+					t.Fatalf("%s: dw(%d, %d, %d, %d) = %v, want %v ± %v", s.name(), o, c, p, q, got[i], sum, limit)
 				}
 			}
 		}
