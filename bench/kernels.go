@@ -120,7 +120,11 @@ func (d *kernelDocument) write(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "net\tnode\tnodes\tshape\tkernel\tms\tGOP/s\tof peak\tof limit\tlimit")
 	for _, l := range d.Kernels {
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%.3f\t%.1f\t%.1f %%\t%.1f %%\t%s\n", l.Net, l.Node, l.Count, l.Shape, l.Kernel,
+		name := l.Kernel
+		if l.Tiles {
+			name += " by tiles"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%s\t%.3f\t%.1f\t%.1f %%\t%.1f %%\t%s\n", l.Net, l.Node, l.Count, l.Shape, name,
 			1e3*l.Seconds, 2e-9*float64(l.MACs)/l.Seconds, 100*l.OfPeak, 100*l.Share, l.Limit)
 	}
 	if err := t.Flush(); err != nil {

@@ -39,6 +39,9 @@ type KernelLine struct {
 	Share   float64 `json:"share"`
 	// OfPeak is the share of the peak of multiplying, whatever the limit is.
 	OfPeak float64 `json:"of_peak"`
+	// Tiles says that the kernel goes by tiles, which takes fewer multiplications than MACs counts: Share and
+	// OfPeak may be more than 1.
+	Tiles bool `json:"tiles"`
 }
 
 // KernelOptions say how kernels are measured.
@@ -77,7 +80,7 @@ func Kernels(ctx context.Context, net string, o KernelOptions) ([]KernelLine, er
 			}
 			lines = append(lines, KernelLine{Net: net, Node: s.node, Count: s.count, Shape: s.String(), Channels: s.conv.C, Kernel: k.name,
 				Seconds: line.Seconds, MACs: line.MACs, Bytes: line.Bytes, Limit: line.Limit, Share: line.Share,
-				OfPeak: 2 * float64(line.MACs) / line.Seconds / peak})
+				OfPeak: 2 * float64(line.MACs) / line.Seconds / peak, Tiles: k.tiles})
 		}
 	}
 	return lines, nil
@@ -161,6 +164,7 @@ func (s *shape) macs() int64 { return s.conv.MACs() }
 type kernel struct {
 	name  string
 	bytes int64
+	tiles bool
 	run   func()
 }
 
@@ -179,35 +183,50 @@ func (s *shape) convKernels(pool *autograd.Pool, batch int) []kernel {
 	top, left, bottom, right := c.DyBorder()
 	y, yl := tensorOf(batch, c.OH, c.OW, c.O, top, left, bottom, right)
 	w := Samples(1, c.WeightSize())
-	packedForward, packedBackward := make([]float32, c.ForwardSize()), make([]float32, c.BackwardSize())
-	c.PackForward(packedForward, w)
-	c.PackBackward(packedBackward, w)
-	dw := make([][]float32, pool.Workers())
-	acc := make([][]int32, pool.Workers())
-	for i := range dw {
-		dw[i], acc[i] = make([]float32, len(w)), make([]int32, c.OH*c.OW*c.O)
-	}
+	acc := perWorker[int32](pool, c.OH*c.OW*c.O)
 	in, out := int64(batch*c.H*c.W*c.C), int64(batch*c.OH*c.OW*c.O)
 	floats := 4 * (in + out + int64(len(w)))
 	integer, codes, packed := s.bytes(w, len(x))
-	scratch := make([][]uint8, pool.Workers())
-	for i := range scratch {
-		scratch[i] = make([]uint8, integer.ScratchLen())
+	scratch := perWorker[uint8](pool, integer.ScratchLen())
+	// over runs f for every image.
+	over := func(f func(worker, n int)) func() { return func() { pool.Run(batch, f) } }
+	forward, backward, weight := kernel{name: ForwardKernel, bytes: floats}, kernel{name: InputKernel, bytes: floats}, kernel{name: WeightKernel, bytes: floats}
+	if k, ok := c.WinogradForward(); ok {
+		p, scratch := make([]float32, k.Size()), perWorker[float32](pool, k.ScratchLen())
+		k.Pack(p, w)
+		forward.tiles, forward.run = true, over(func(worker, n int) { k.Rows(y, yl, x, xl, p, nil, scratch[worker], n, 0, c.OH, false) })
+	} else {
+		p := make([]float32, c.ForwardSize())
+		c.PackForward(p, w)
+		forward.run = over(func(_, n int) { c.Forward(y, yl, x, xl, p, nil, n, n+1) })
 	}
-	return []kernel{
-		{ForwardKernel, floats, func() {
-			pool.Run(batch, func(_, n int) { c.Forward(y, yl, x, xl, packedForward, nil, n, n+1) })
-		}},
-		{InputKernel, floats, func() {
-			pool.Run(batch, func(_, n int) { c.BackwardInput(x, xl, y, yl, packedBackward, n, n+1, false) })
-		}},
-		{WeightKernel, floats, func() {
-			pool.Run(batch, func(worker, n int) { c.BackwardWeight(dw[worker], x, xl, y, yl, n, n+1, false) })
-		}},
-		{ByteKernel, in + 4*out + int64(len(w)), func() {
-			pool.Run(batch, func(worker, n int) { integer.Rows(acc[worker], codes, xl, packed, scratch[worker], n, 0, c.OH) })
-		}},
+	if k, ok := c.WinogradBackward(); ok {
+		p, scratch := make([]float32, k.Size()), perWorker[float32](pool, k.ScratchLen())
+		k.Pack(p, w)
+		backward.tiles, backward.run = true, over(func(worker, n int) { k.Rows(x, xl, y, yl, p, nil, scratch[worker], n, 0, c.H, false) })
+	} else {
+		p := make([]float32, c.BackwardSize())
+		c.PackBackward(p, w)
+		backward.run = over(func(_, n int) { c.BackwardInput(x, xl, y, yl, p, n, n+1, false) })
 	}
+	if k, ok := c.WinogradWeight(); ok {
+		dw, scratch := perWorker[float32](pool, k.Size()), perWorker[float32](pool, k.ScratchLen())
+		weight.tiles, weight.run = true, over(func(worker, n int) { k.Image(dw[worker], x, xl, y, yl, scratch[worker], n, false) })
+	} else {
+		dw := perWorker[float32](pool, len(w))
+		weight.run = over(func(worker, n int) { c.BackwardWeight(dw[worker], x, xl, y, yl, n, n+1, false) })
+	}
+	onBytes := over(func(worker, n int) { integer.Rows(acc[worker], codes, xl, packed, scratch[worker], n, 0, c.OH) })
+	return []kernel{forward, backward, weight, {name: ByteKernel, bytes: in + 4*out + int64(len(w)), run: onBytes}}
+}
+
+// perWorker returns a slice of n elements for every worker.
+func perWorker[T any](pool *autograd.Pool, n int) [][]T {
+	all := make([][]T, pool.Workers())
+	for i := range all {
+		all[i] = make([]T, n)
+	}
+	return all
 }
 
 // linearRows is the number of rows of a result that one worker computes at a time.
@@ -226,23 +245,20 @@ func (s *shape) linearKernels(pool *autograd.Pool, batch int) []kernel {
 	blocks := shape{conv: s.conv}
 	blocks.conv.W, blocks.conv.OW = linearRows, linearRows
 	integer, codes, packed := blocks.bytes(w, batch*l.I)
-	scratch := make([][]uint8, pool.Workers())
-	for i := range scratch {
-		scratch[i] = make([]uint8, integer.ScratchLen())
-	}
+	scratch := perWorker[uint8](pool, integer.ScratchLen())
 	acc := make([]int32, batch*l.O)
 	floats := 4 * int64(len(x)+len(y)+len(w))
 	return []kernel{
-		{ForwardKernel, floats, func() {
+		{name: ForwardKernel, bytes: floats, run: func() {
 			split(batch, func(_, from, to int) { l.Forward(y, x, packedForward, nil, from, to) })
 		}},
-		{InputKernel, floats, func() {
+		{name: InputKernel, bytes: floats, run: func() {
 			split(batch, func(_, from, to int) { l.BackwardInput(dx, y, w, from, to, false) })
 		}},
-		{WeightKernel, floats, func() {
+		{name: WeightKernel, bytes: floats, run: func() {
 			split(l.O, func(_, from, to int) { l.BackwardWeight(dw, x, y, batch, from, to, false) })
 		}},
-		{ByteKernel, int64(len(x) + 4*len(y) + len(w)), func() {
+		{name: ByteKernel, bytes: int64(len(x) + 4*len(y) + len(w)), run: func() {
 			split(batch, func(worker, from, to int) {
 				rows := *integer
 				rows.W, rows.OW = to-from, to-from
