@@ -1,6 +1,6 @@
 package kernels
 
-// The gradient of the input is
+// The gradient of the input by phases is
 //
 //	dx[n,h,w,c] = Σ dy[n,oh,ow,o] · w[o,c,kh,kw]  over  oh·StrideH + kh·DilH = h + PadTop, likewise in w.
 //
@@ -61,6 +61,13 @@ func (s *ConvShape) phaseW(r int) phase { return newPhase(r, s.W, s.KW, s.Stride
 
 // DyBorder returns the border of zeros that dy needs for BackwardInput.
 func (s *ConvShape) DyBorder() (top, left, bottom, right int) {
+	if _, ok := s.byRows(); ok {
+		return 0, 0, 0, 0
+	}
+	return s.phaseBorder()
+}
+
+func (s *ConvShape) phaseBorder() (top, left, bottom, right int) {
 	for r := range s.StrideH {
 		a, b := s.phaseH(r).reach(s.OH)
 		top, bottom = max(top, a), max(bottom, b)
@@ -77,18 +84,34 @@ func (s *ConvShape) BackwardSize() int {
 	if s.Depthwise() {
 		return s.WeightSize()
 	}
+	if g, ok := s.byRows(); ok {
+		return g.size(s)
+	}
+	return s.phaseSize()
+}
+
+func (s *ConvShape) phaseSize() int {
 	cg, og := s.groups()
 	return s.Groups * panelColumns(cg) * s.KH * s.KW * og
 }
 
-// PackBackward brings the weights w [O Cg KH KW] into the order that
-// BackwardInput reads: [phase h][phase w][group][panel][tap h][tap w][o][column],
-// taps from the last to the first, or [kh][kw][C] if depthwise.
+// PackBackward brings the weights w [O Cg KH KW] into the order that BackwardInput
+// reads, by phases, by rows or, if depthwise, [kh][kw][C].
 func (s *ConvShape) PackBackward(dst, w []float32) {
 	if s.Depthwise() {
 		s.packTaps(dst, w)
 		return
 	}
+	if g, ok := s.byRows(); ok {
+		s.packRows(dst, w, &g)
+		return
+	}
+	s.packPhases(dst, w)
+}
+
+// packPhases brings the weights into the order
+// [phase h][phase w][group][panel][tap h][tap w][o][column], taps from the last to the first.
+func (s *ConvShape) packPhases(dst, w []float32) {
 	cg, og := s.groups()
 	taps := s.KH * s.KW
 	for g := range s.Groups {
@@ -135,6 +158,14 @@ func (s *ConvShape) BackwardInput(dx []float32, dxl Layout, dy []float32, dyl La
 		s.backwardInputDepthwise(dx, dxl, dy, dyl, packed, n0, n1, add)
 		return
 	}
+	if g, ok := s.byRows(); ok {
+		s.backwardRows(dx, dxl, dy, dyl, packed, n0, n1, add, &g)
+		return
+	}
+	s.backwardPhases(dx, dxl, dy, dyl, packed, n0, n1, add)
+}
+
+func (s *ConvShape) backwardPhases(dx []float32, dxl Layout, dy []float32, dyl Layout, packed []float32, n0, n1 int, add bool) {
 	at := 0
 	for rh := range s.StrideH {
 		ph := s.phaseH(rh)

@@ -27,6 +27,10 @@ func convCases(t testing.TB) []ConvShape {
 		{C: 3, O: 6, KH: 2, KW: 2, Groups: 3, H: 4, W: 4},
 		{C: 2, O: 3, KH: 9, KW: 9, PadTop: 4, PadLeft: 4, PadBottom: 4, PadRight: 4, DilW: 2, H: 9, W: 18},
 		{C: 1, O: 2, KH: 2, KW: 2, H: 70, W: 3}, // more rows than one block of the weight gradient
+		{C: 1, O: 20, KH: 5, KW: 5, H: 14, W: 15},
+		{C: 20, O: 10, KH: 5, KW: 5, H: 9, W: 12},
+		{C: 10, O: 4, KH: 5, KW: 3, PadTop: 4, PadLeft: 6, PadBottom: 1, DilW: 2, H: 5, W: 9},
+		{C: 3, O: 8, KH: 7, KW: 7, StrideH: 2, StrideW: 2, PadTop: 3, PadLeft: 3, PadBottom: 3, PadRight: 3, H: 90, W: 9}, // more rows than one product of the input gradient
 		{C: 2, O: 3, KH: 1, KW: 1, StrideH: 3, StrideW: 3, PadTop: 5, PadLeft: 4, PadBottom: 5, PadRight: 5, H: 3, W: 2},
 	}
 	for i := range cases {
@@ -131,18 +135,66 @@ func TestConvBackwardInput(t *testing.T) {
 	testConv(t, func(t *testing.T, r *rand.Rand, s *ConvShape, batch int, gaps bool) {
 		top, left, bottom, right := s.DyBorder()
 		dy := newTensor(r, batch, s.OH, s.OW, s.O, top, left, bottom, right, gaps)
-		w := smallInts(r, s.WeightSize(), 4)
 		packed := make([]float32, s.BackwardSize())
-		s.PackBackward(packed, w)
-		got := newTensor(r, batch, s.H, s.W, s.C, 1, 1, 0, 1, gaps)
-		want := got.clone()
-		for _, add := range []bool{true, false} {
-			s.RefBackwardInput(want.data, want.Layout, dy.data, dy.Layout, w, add)
-			s.BackwardInput(got.data, got.Layout, dy.data, dy.Layout, packed, 0, 1, add)
-			s.BackwardInput(got.data, got.Layout, dy.data, dy.Layout, packed, 1, batch, add)
-			equalSlices(t, "dx", got.data, want.data)
-		}
+		testBackwardInput(t, r, s, dy, gaps, func(w []float32) { s.PackBackward(packed, w) }, func(dx tensor, n0, n1 int, add bool) {
+			s.BackwardInput(dx.data, dx.Layout, dy.data, dy.Layout, packed, n0, n1, add)
+		})
 	})
+}
+
+// testBackwardInput compares the gradient of the input, first added and then stored, with the definition.
+// What lies around the gradient must stay as it is.
+func testBackwardInput(t *testing.T, r *rand.Rand, s *ConvShape, dy tensor, gaps bool, pack func(w []float32), backward func(dx tensor, n0, n1 int, add bool)) {
+	t.Helper()
+	w := smallInts(r, s.WeightSize(), 4)
+	pack(w)
+	got := newTensor(r, dy.N, s.H, s.W, s.C, 1, 1, 0, 1, gaps)
+	for i := range got.data {
+		got.data[i] += 3 // its border too
+	}
+	want := got.clone()
+	for _, add := range []bool{true, false} {
+		s.RefBackwardInput(want.data, want.Layout, dy.data, dy.Layout, w, add)
+		backward(got, 0, 1, add)
+		backward(got, 1, dy.N, add)
+		equalSlices(t, "dx", got.data, want.data)
+	}
+}
+
+// Both ways to compute the gradient of the input are right for any shape, not only for those
+// that take them.
+func TestConvBackwardInputWays(t *testing.T) {
+	way := func(name string, border func(s *ConvShape) (top, left, bottom, right int), size func(s *ConvShape) int,
+		pack func(s *ConvShape, dst, w []float32), backward func(s *ConvShape, dx, dy tensor, packed []float32, n0, n1 int, add bool)) {
+		t.Run(name, func(t *testing.T) {
+			testConv(t, func(t *testing.T, r *rand.Rand, s *ConvShape, batch int, gaps bool) {
+				if s.Groups > 1 && (name != "phases" || s.Depthwise()) {
+					return
+				}
+				top, left, bottom, right := border(s)
+				dy := newTensor(r, batch, s.OH, s.OW, s.O, top, left, bottom, right, gaps)
+				packed := guard(size(s), float32(7), 7)
+				testBackwardInput(t, r, s, dy, gaps, func(w []float32) { pack(s, packed.in, w) }, func(dx tensor, n0, n1 int, add bool) {
+					backward(s, dx, dy, packed.in, n0, n1, add)
+				})
+				packed.check(t, "packed weights")
+			})
+		})
+	}
+	way("phases", (*ConvShape).phaseBorder, (*ConvShape).phaseSize, (*ConvShape).packPhases, func(s *ConvShape, dx, dy tensor, packed []float32, n0, n1 int, add bool) {
+		s.backwardPhases(dx.data, dx.Layout, dy.data, dy.Layout, packed, n0, n1, add)
+	})
+	for _, width := range []int{8, 16} {
+		rows := func(s *ConvShape) *rowGradient {
+			g := s.rowGradient(width)
+			return &g
+		}
+		way(fmt.Sprint("rows of ", width), func(*ConvShape) (top, left, bottom, right int) { return },
+			func(s *ConvShape) int { return rows(s).size(s) }, func(s *ConvShape, dst, w []float32) { s.packRows(dst, w, rows(s)) },
+			func(s *ConvShape, dx, dy tensor, packed []float32, n0, n1 int, add bool) {
+				s.backwardRows(dx.data, dx.Layout, dy.data, dy.Layout, packed, n0, n1, add, rows(s))
+			})
+	}
 }
 
 func TestConvBackwardWeight(t *testing.T) {

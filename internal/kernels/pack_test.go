@@ -1,6 +1,10 @@
 package kernels
 
-import "testing"
+import (
+	"fmt"
+	"slices"
+	"testing"
+)
 
 // packCases are convCases and shapes whose rows and columns fill blocks and do not.
 func packCases(t *testing.T) []ConvShape {
@@ -71,8 +75,8 @@ func TestPack(t *testing.T) {
 	})
 }
 
-// Weights for the gradient of the input lie in the order of phases, groups, panels, taps and outputs.
-func TestPackBackward(t *testing.T) {
+// Weights for the gradient of the input by phases lie in the order of phases, groups, panels, taps and outputs.
+func TestPackPhases(t *testing.T) {
 	forEach(t, "pack", func(t *testing.T) {
 		r := testRand()
 		for _, s := range packCases(t) {
@@ -80,8 +84,8 @@ func TestPackBackward(t *testing.T) {
 				continue
 			}
 			w := normals(r, s.WeightSize())
-			got := guard[float32](s.BackwardSize(), -7, 9)
-			s.PackBackward(got.in, w)
+			got := guard[float32](s.phaseSize(), -7, 9)
+			s.packPhases(got.in, w)
 			var want []float32
 			cg, og := s.groups()
 			for rh := range s.StrideH {
@@ -110,6 +114,43 @@ func TestPackBackward(t *testing.T) {
 			}
 			equalSlices(t, s.name(), got.in, want)
 			got.check(t, s.name())
+		}
+	})
+}
+
+// Weights for the gradient of the input by rows lie in the order of kernel rows, outputs, taps and
+// channels, with zeros between taps and between rows.
+func TestPackRows(t *testing.T) {
+	forEach(t, "pack", func(t *testing.T) {
+		r := testRand()
+		for _, s := range packCases(t) {
+			if s.Groups > 1 {
+				continue
+			}
+			for _, width := range []int{8, 16} {
+				g := s.rowGradient(width)
+				w := normals(r, s.WeightSize())
+				got := guard[float32](g.size(&s), -7, 9)
+				s.packRows(got.in, w, &g)
+				zeros := make([]float32, width-1)
+				want := slices.Clone(zeros)
+				for kh := range s.KH {
+					for o := range s.O {
+						for kw := range s.KW {
+							if kw > 0 {
+								want = append(want, make([]float32, (s.DilW-1)*s.C)...)
+							}
+							for c := range s.C {
+								want = append(want, w[s.weight(o, c, kh, kw)])
+							}
+						}
+						want = append(want, zeros...)
+					}
+				}
+				name := fmt.Sprint(s.name(), ", width ", width)
+				equalSlices(t, name, got.in, want)
+				got.check(t, name)
+			}
 		}
 	})
 }
