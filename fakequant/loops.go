@@ -33,6 +33,19 @@ func (l *rowLoop) block(worker, i int) {
 	}
 }
 
+// joinRows makes one row of each image, if images are small and have no gaps in any of the views.
+func joinRows(views ...*autograd.View) {
+	for _, v := range views {
+		l := v.L
+		if !v.Empty() && (!l.Packed() || l.SH != l.W*l.C || l.H*l.SH > loopBlock) {
+			return
+		}
+	}
+	for _, v := range views {
+		v.L.H, v.L.W, v.L.SH = 1, v.L.H*v.L.W, v.L.SN
+	}
+}
+
 // A piece is a part of a weight whose elements share a scale.
 type piece struct{ scale, from, to int }
 

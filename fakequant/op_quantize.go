@@ -70,8 +70,9 @@ func operands(in []autograd.Type, n int, q *Quantizer) error {
 
 // Bind implements [autograd.Op].
 func (o QuantizeOp) Bind(b *autograd.Binding) autograd.Step {
-	s := &quantizeStep{q: o.Q, b: b}
-	s.rows, s.n = b.In[0].Rows()
+	s := &quantizeStep{q: o.Q, b: b, x: b.In[0], y: b.Out, dx: b.GradIn[0], dy: b.GradOut}
+	joinRows(&s.x, &s.y, &s.dx, &s.dy)
+	s.rows, s.n = s.x.Rows()
 	s.parts = make([]rangeSum, s.rows)
 	s.look = newRowLoop(s.rows, s.n, s.observeRow)
 	if b.Mode == autograd.Calibrate {
@@ -92,6 +93,8 @@ func (o QuantizeOp) Bind(b *autograd.Binding) autograd.Step {
 type quantizeStep struct {
 	q       *Quantizer
 	b       *autograd.Binding
+	x, y    autograd.View // by rows
+	dx, dy  autograd.View
 	rows, n int
 	parts   []rangeSum
 	spare   [][]float32 // takes a gradient that nobody wants, per worker
@@ -114,7 +117,7 @@ func (s *quantizeStep) Forward(c *autograd.Context) {
 		s.observe(c, true)
 		return
 	}
-	s.q.setGrid(s.b.Out.Grid)
+	s.q.setGrid(s.y.Grid)
 	s.forward.run(c.Pool)
 	for i := range s.parts {
 		c.NaNs += s.parts[i].nans
@@ -127,13 +130,13 @@ func (s *quantizeStep) Forward(c *autograd.Context) {
 
 // observeRow takes the range of a row, and while calibrating copies it through.
 func (s *quantizeStep) observeRow(_, r int) {
-	x := s.b.In[0]
+	x := s.x
 	at := x.Row(r)
 	p := &s.parts[r]
 	*p = rangeSum{}
 	var y []float32
 	if s.b.Mode == autograd.Calibrate {
-		y = s.b.Out.F32[s.b.Out.Row(r):][:s.n]
+		y = s.y.F32[s.y.Row(r):][:s.n]
 	}
 	if x.F32 != nil {
 		row := x.F32[at : at+s.n]
@@ -167,7 +170,7 @@ func (s *quantizeStep) observe(c *autograd.Context, calibrating bool) {
 		c.NaNs += p.nans
 	}
 	if calibrating {
-		y := s.b.Out
+		y := s.y
 		o.Values = func(f func(x []float32)) {
 			for r := range s.rows {
 				f(y.F32[y.Row(r):][:n])
@@ -178,7 +181,7 @@ func (s *quantizeStep) observe(c *autograd.Context, calibrating bool) {
 }
 
 func (s *quantizeStep) forwardRow(_, r int) {
-	x, y := s.b.In[0], s.b.Out
+	x, y := s.x, s.y
 	from, to := x.Row(r), y.Row(r)
 	g, rounding := y.Grid, s.q.Format.Rounding
 	if x.F32 != nil {
@@ -195,9 +198,9 @@ func (s *quantizeStep) Backward(c *autograd.Context) {
 	if s.backward == nil {
 		return
 	}
-	s.lo, s.hi = insideOf(s.q, s.b.Out.Grid).reals(s.b.Out.Grid, 0)
+	s.lo, s.hi = insideOf(s.q, s.y.Grid).reals(s.y.Grid, 0)
 	s.backward.run(c.Pool)
-	learnRange(s.q, s.b, s.b.Out.Grid, sumParts(s.parts), s.b.Out.Elements())
+	learnRange(s.q, s.b, s.y.Grid, sumParts(s.parts), s.y.Elements())
 }
 
 func sumParts(parts []rangeSum) float64 {
@@ -227,8 +230,8 @@ func learnRange(q *Quantizer, b *autograd.Binding, g *quant.Grid, s float64, n i
 
 // backwardRow: S = Σ dx̂·(q−z) − Σ dx̂·x/s, the second sum over what passes.
 func (s *quantizeStep) backwardRow(worker, r int) {
-	x, y, dx := s.b.In[0], s.b.Out, s.b.GradIn[0]
-	from, dy := x.Row(r), s.b.GradOut.F32[s.b.GradOut.Row(r):][:s.n]
+	x, y, dx := s.x, s.y, s.dx
+	from, dy := x.Row(r), s.dy.F32[s.dy.Row(r):][:s.n]
 	sum := 0.0
 	if s.q.learned() {
 		sum = dotCodes(dy, y, y.Row(r))
