@@ -9,12 +9,16 @@ package kernels
 //	u[kh,o, kw·DilW·C + c] = w[o,c,kh,kw]
 //
 // is zero everywhere else. So a block of elements of dx, of one pixel or several, is a
-// product with a segment for each pixel of dy that reaches it, and all of them read the
-// same u, moved. The rows of the product are output rows.
+// product over the pixels of dy that reach it. Its rows are output rows.
 //
 // If dx has few channels, such blocks fill tiles that the channels of one pixel leave
 // mostly empty. And dy needs no border: where a large kernel makes dx wider than dy, a
 // product over the pixels of dx would multiply many zeros at both ends.
+//
+// The weights of a pixel of dy are u, moved. In general u lies in memory once, with zeros
+// around it, and each pixel is a segment that begins elsewhere. Where a block is a
+// whole number of steps from pixel to pixel, u can only have a few places in it. The weights
+// then lie there for each place, one after the other, so that all pixels are one segment.
 //
 // A result is the sum over blocks of output rows, then over kh, of products that take
 // their terms in the order of ow, then o.
@@ -28,8 +32,12 @@ type rowGradient struct {
 	width int // elements of a block
 	span  int // elements from the first to the last that a pixel of dy reaches in a row
 	move  int // elements from the first that a pixel reaches to the first of the next pixel
-	step  int // elements from one row of u to the next: span and width-1 zeros
 	rows  int // output rows of a product, at most
+
+	pixels int  // of dy that reach a block, at most
+	whole  bool // a block is a whole number of moves
+	first  int  // if whole, the element of a block from which the first pixel of dy reaches on, mostly before it
+	step   int  // from one row of the packed weights to the next
 }
 
 // byRows returns how the gradient of the input is computed by rows and whether that is
@@ -48,17 +56,36 @@ func (s *ConvShape) byRows() (g rowGradient, faster bool) {
 // rowGradient returns how the gradient of the input is computed in blocks of 8 or 16 elements.
 func (s *ConvShape) rowGradient(width int) rowGradient {
 	g := rowGradient{width: width, span: ((s.KW-1)*s.DilW + 1) * s.C, move: s.StrideW * s.C}
-	g.step = g.span + width - 1
 	products := (s.OH + gradientRows - 1) / gradientRows
 	g.rows = (s.OH + products - 1) / products
+	g.pixels = (width+g.span-2)/g.move + 1
+	if g.whole = width%g.move == 0; g.whole {
+		at := s.PadLeft*s.C + g.span*g.move // far from the left end
+		pixel, _ := g.reach(at, width, at)
+		g.first, g.step = pixel*g.move-at, width
+		g.pixels = (width-1-g.first)/g.move + 1
+	} else {
+		g.step = g.span + width - 1 // zeros between the rows
+	}
 	return g
 }
 
-// size returns the length of the packed weights: u, with zeros before and after each row.
-func (g *rowGradient) size(s *ConvShape) int { return s.KH*s.O*g.step + g.width - 1 }
+// size returns the length of the packed weights.
+func (g *rowGradient) size(s *ConvShape) int {
+	if g.whole {
+		return s.KH * g.pixels * s.O * g.width
+	}
+	return s.KH*s.O*g.step + g.width - 1
+}
 
-// u returns the index of the first element of row o of kernel row kh.
-func (g *rowGradient) u(s *ConvShape, kh, o int) int { return (kh*s.O+o)*g.step + g.width - 1 }
+// weights returns where the weights of kernel row kh begin for a pixel that begins to reach
+// at the given element of a block.
+func (g *rowGradient) weights(s *ConvShape, kh, element int) int {
+	if g.whole {
+		return (kh*g.pixels + (element-g.first)/g.move) * s.O * g.step
+	}
+	return kh*s.O*g.step + g.width - 1 - element
+}
 
 // reach returns which of the pixels of a row of dy reach n elements of dx. Element at is the
 // first of them, counted from the left end of the padding.
@@ -117,25 +144,48 @@ func tileTime(m, n, k int) int {
 	return sum
 }
 
+// packRows brings the weights into the order [kh][o][u] with width-1 zeros before and after each
+// row of u, or if blocks are whole [kh][pixel][o][element].
 func (s *ConvShape) packRows(dst, w []float32, g *rowGradient) {
 	clear(dst[:g.size(s)])
-	taps := s.KH * s.KW
-	b := tapBlock{columns: s.C, width: g.step, outputs: s.O, step: s.C * taps, taps: taps}
-	for first := 0; first < taps; first += len(b.to) {
-		b.n = min(len(b.to), taps-first)
-		for i := range b.n {
-			kh, kw := (first+i)/s.KW, (first+i)%s.KW
-			b.to[i] = g.u(s, kh, 0) + kw*s.DilW*s.C
+	b := tapBlock{columns: s.C, width: g.step, outputs: s.O, step: s.C * s.KH * s.KW, taps: s.KH * s.KW}
+	for kh := range s.KH {
+		if !g.whole {
+			s.packRow(dst, w, b, kh, 0, s.KW, g.weights(s, kh, 0))
+			continue
 		}
-		packTapBlock(dst, w[first:], b)
+		for i := range g.pixels {
+			element := g.first + i*g.move
+			first, end := inside(element/s.C, s.DilW, s.KW, g.width/s.C)
+			s.packRow(dst, w, b, kh, first, end, g.weights(s, kh, element)+element)
+		}
+	}
+}
+
+// packRow packs taps first to end-1 of kernel row kh; at is the place of tap 0.
+func (s *ConvShape) packRow(dst, w []float32, b tapBlock, kh, first, end, at int) {
+	for kw := first; kw < end; kw += b.n {
+		b.n = min(len(b.to), end-kw)
+		for i := range b.n {
+			b.to[i] = at + (kw+i)*s.DilW*s.C
+		}
+		packTapBlock(dst, w[kh*s.KW+kw:], b)
 	}
 }
 
 func (s *ConvShape) backwardRows(dx []float32, dxl Layout, dy []float32, dyl Layout, packed []float32, n0, n1 int, add bool, r *rowGradient) {
 	var abuf, bbuf [segments]int
-	pixels := (r.width+r.span-2)/r.move + 1 // that reach a block, at most
-	aoff, boff := offsets(abuf[:], pixels), offsets(bbuf[:], pixels)
-	g := GEMM{K: s.O, A: dy, RS: dyl.SH, CS: 1, B: packed, BS: r.step, LDC: s.StrideH * dxl.SH, Add: true}
+	aoff, boff := offsets(abuf[:], r.pixels), offsets(bbuf[:], r.pixels)
+	single := r.whole && dyl.Packed() // segment
+	for i := range r.pixels {
+		aoff[i] = i * dyl.SW
+		if r.whole {
+			boff[i] = i * s.O * r.step
+		} else {
+			boff[i] = (r.pixels - 1 - i) * r.move
+		}
+	}
+	g := GEMM{K: s.O, RS: dyl.SH, CS: 1, BS: r.step, LDC: s.StrideH * dxl.SH, Add: true}
 	for n := n0; n < n1; n++ {
 		if !add {
 			s.clearRows(dx, dxl, n)
@@ -147,21 +197,30 @@ func (s *ConvShape) backwardRows(dx []float32, dxl Layout, dy []float32, dyl Lay
 				if g.M = end - from; g.M == 0 {
 					continue
 				}
-				h += from * s.StrideH
+				a, rows := dy[dyl.Row(n, oh+from):], dx[dxl.Row(n, h+from*s.StrideH):]
 				for j := 0; j < s.W*s.C; j += r.width {
 					g.N = min(r.width, s.W*s.C-j)
 					at := j + s.PadLeft*s.C
 					first, last := r.reach(at, g.N, s.OW)
-					for ow := first; ow < last; ow++ {
-						aoff[ow-first] = dyl.At(n, oh+from, ow, 0)
-						boff[ow-first] = r.u(s, kh, 0) + at - ow*r.move
+					if first == last {
+						continue
 					}
-					g.AOff, g.BOff = aoff[:last-first], boff[:last-first]
+					n := last - first
+					g.A = a[first*dyl.SW:]
+					if r.whole {
+						g.B, g.BOff = packed[r.weights(s, kh, first*r.move-at):], boff[:n]
+					} else {
+						g.B, g.BOff = packed[r.weights(s, kh, (last-1)*r.move-at):], boff[r.pixels-n:]
+					}
+					if single {
+						g.K, n = n*s.O, 1
+					}
+					g.AOff, g.BOff = aoff[:n], g.BOff[:n]
 					if dxl.Packed() {
-						g.C = dx[dxl.Row(n, h)+j:]
+						g.C = rows[j:]
 						g.Run()
 					} else {
-						g.addPixels(dx[dxl.Row(n, h):], j, s.C, dxl.SW)
+						g.addPixels(rows, j, s.C, dxl.SW)
 					}
 				}
 			}

@@ -327,25 +327,28 @@ func TestConvSplit(t *testing.T) {
 }
 
 func TestConvAllocatesNothing(t *testing.T) {
-	s := ConvShape{C: 3, O: 20, KH: 3, KW: 3, H: 6, W: 6}
-	if err := s.Complete(); err != nil {
-		t.Fatal(err)
-	}
-	r := testRand()
-	top, left, bottom, right := s.DyBorder()
-	x := newTensor(r, 1, 6, 6, 3, 0, 0, 0, 0, false)
-	dy := newTensor(r, 1, s.OH, s.OW, 20, top, left, bottom, right, false)
-	dw := make([]float32, s.WeightSize())
-	fw, bw := make([]float32, s.ForwardSize()), make([]float32, s.BackwardSize())
-	if n := testing.AllocsPerRun(5, func() {
-		s.PackForward(fw, dw)
-		s.PackBackward(bw, dw)
-		s.Forward(dy.data, dy.Layout, x.data, x.Layout, fw, nil, 0, 1)
-		s.BackwardInput(x.data, x.Layout, dy.data, dy.Layout, bw, 0, 1, false)
-		s.BackwardWeight(dw, x.data, x.Layout, dy.data, dy.Layout, 0, 1, false)
-		s.BackwardBias(dw[:20], dy.data, dy.Layout, 0, 1, false)
-	}); n != 0 {
-		t.Errorf("%v allocations, want 0", n)
+	for _, s := range []ConvShape{{C: 3, O: 20, KH: 3, KW: 3, H: 6, W: 6}, {C: 1, O: 20, KH: 5, KW: 5, H: 12, W: 12}} {
+		if err := s.Complete(); err != nil {
+			t.Fatal(err)
+		}
+		r := testRand()
+		for _, gaps := range []bool{false, true} {
+			top, left, bottom, right := s.DyBorder()
+			x := newTensor(r, 1, s.H, s.W, s.C, 0, 0, 0, 0, gaps)
+			dy := newTensor(r, 1, s.OH, s.OW, s.O, top, left, bottom, right, gaps)
+			dw := make([]float32, s.WeightSize())
+			fw, bw := make([]float32, s.ForwardSize()), make([]float32, s.BackwardSize())
+			if n := testing.AllocsPerRun(5, func() {
+				s.PackForward(fw, dw)
+				s.PackBackward(bw, dw)
+				s.Forward(dy.data, dy.Layout, x.data, x.Layout, fw, nil, 0, 1)
+				s.BackwardInput(x.data, x.Layout, dy.data, dy.Layout, bw, 0, 1, false)
+				s.BackwardWeight(dw, x.data, x.Layout, dy.data, dy.Layout, 0, 1, false)
+				s.BackwardBias(dw[:20], dy.data, dy.Layout, 0, 1, false)
+			}); n != 0 {
+				t.Errorf("%s, gaps %v: %v allocations, want 0", s.name(), gaps, n)
+			}
+		}
 	}
 }
 
