@@ -22,6 +22,7 @@ type intPool struct {
 	taps  []integer.Taps
 	dz    [][]float32
 	dzAt  kernels.Layout
+	dy, y autograd.View // of the pool, as the range's gradient reads them
 }
 
 // poolType returns the type of the convolution's output, codes of one byte.
@@ -77,6 +78,10 @@ func (k *intPool) bindBackward(border autograd.Border) autograd.View {
 	l, size := kernels.Bordered(1, s.shape.OH, s.shape.OW, s.shape.O, border.Top, border.Left, border.Bottom, border.Right)
 	l.N, l.SN = s.b.Batch, 0
 	k.dz, k.dzAt = scratch[float32](s.b.Pool.Workers(), size), l
+	k.dy, k.y = s.b.GradOut, s.b.Out
+	if s.o.act != relu6 { // which is masked row by row
+		joinRows(&k.dy, &k.y)
+	}
 	v := autograd.View{Type: s.o.poolType(s.shape, s.b.Batch).Floats(), L: l}
 	v.Memory = autograd.Memory{DType: autograd.Float32, F32: k.dz[0]}
 	return v
@@ -85,8 +90,7 @@ func (k *intPool) bindBackward(border autograd.Border) autograd.View {
 // upstream writes the dz of image n.
 func (k *intPool) upstream(worker, n int) []float32 {
 	s, dz := k.s, k.dz[worker]
-	dy, y := s.b.GradOut, s.b.Out
-	k.shape.MaxBackward(dz, k.dzAt, dy.F32, dy.L, k.index, n, n+1, false)
+	k.shape.MaxBackward(dz, k.dzAt, s.b.GradOut.F32, s.b.GradOut.L, k.index, n, n+1, false)
 	rowBytes, length := s.driver.PassRow(), s.shape.OW*s.shape.O
 	for h := range s.shape.OH {
 		row := dz[k.dzAt.Row(0, h):][:length]
@@ -96,6 +100,7 @@ func (k *intPool) upstream(worker, n int) []float32 {
 		return dz
 	}
 	sum := 0.0
+	dy, y := k.dy, k.y
 	_, length = dy.Rows()
 	top := cutsTop(s.o.act, s.requant.Hi, y.Grid)
 	for r := n * y.L.H; r < (n+1)*y.L.H; r++ {
