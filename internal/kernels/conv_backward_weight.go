@@ -4,16 +4,16 @@ package kernels
 //
 //	dw[kh,kw,c,o] = Σ_{n,oh,ow} x[n, oh·StrideH+kh·DilH−PadTop, ow·StrideW+kw·DilW−PadLeft, c] · dy[n,oh,ow,o]:
 //
-// for one kernel row a product of the transposed x with dy, with one segment per
-// output row.
+// for one kernel row a product of the transposed x with dy, or the other way round, with
+// one segment per output row.
 
 // rowBlock is the number of output rows that one product sums in its
 // accumulators. It is part of the order of summation, hence a constant.
 const rowBlock = segments
 
 // BackwardWeight computes the gradient of the weight over images n0..n1-1 into
-// dw, or adds it to dw, in the internal order [G KH KW Cg Og]; UnpackWeightGrad
-// brings it to [O Cg KH KW]. Per image, blocks of 64 output rows are summed and
+// dw, or adds it to dw, in an internal order, [G KH KW Cg Og] or [O KH KW Cg];
+// UnpackWeightGrad brings it to [O Cg KH KW]. Per image, blocks of 64 output rows are summed and
 // added to dw in order. To spread a batch over workers, sum fixed ranges of
 // images into arrays of their own and add these in a fixed order.
 func (s *ConvShape) BackwardWeight(dw []float32, x []float32, xl Layout, dy []float32, dyl Layout, n0, n1 int, add bool) {
@@ -35,6 +35,12 @@ func (s *ConvShape) BackwardWeight(dw []float32, x []float32, xl Layout, dy []fl
 		M: run, N: og, K: s.OW, A: x, RS: 1, CS: s.StrideW * xl.SW,
 		B: dy, BS: dyl.SW, LDC: og,
 	}
+	xoff, dyoff := &abuf, &bbuf
+	outputs := s.outputsFirst()
+	if outputs {
+		g.M, g.N, g.A, g.B, g.CS, g.BS, g.LDC = og, run, dy, x, dyl.SW, s.StrideW*xl.SW, s.KH*s.KW*cg
+		xoff, dyoff = &bbuf, &abuf
+	}
 	for n := n0; n < n1; n++ {
 		for first := 0; first < s.OH; first += rowBlock {
 			rows := min(rowBlock, s.OH-first)
@@ -47,10 +53,14 @@ func (s *ConvShape) BackwardWeight(dw []float32, x []float32, xl Layout, dy []fl
 					for t := range runs {
 						for i := from; i < end; i++ {
 							oh := first + i
-							abuf[i] = xl.Row(n, oh*s.StrideH+kh*s.DilH-s.PadTop) + (t*s.DilW-s.PadLeft)*xl.SW + group*cg
-							bbuf[i] = dyl.Row(n, oh) + group*og
+							xoff[i] = xl.Row(n, oh*s.StrideH+kh*s.DilH-s.PadTop) + (t*s.DilW-s.PadLeft)*xl.SW + group*cg
+							dyoff[i] = dyl.Row(n, oh) + group*og
 						}
-						g.C = dw[((group*s.KH+kh)*s.KW+t)*cg*og:]
+						if outputs {
+							g.C = dw[(group*og*s.KH*s.KW+kh*s.KW+t)*cg:]
+						} else {
+							g.C = dw[((group*s.KH+kh)*s.KW+t)*cg*og:]
+						}
 						g.Run()
 					}
 				}
@@ -59,22 +69,40 @@ func (s *ConvShape) BackwardWeight(dw []float32, x []float32, xl Layout, dy []fl
 	}
 }
 
+// outputsFirst reports whether the internal order of the weight gradient has the outputs first:
+// whether tiles waste less if their columns are taps and channels. Winograd has them last.
+func (s *ConvShape) outputsFirst() bool {
+	if s.Depthwise() || s.byTiles() {
+		return false
+	}
+	cg, og := s.groups()
+	run := cg
+	if s.Groups == 1 && s.DilW == 1 {
+		run = s.KW * cg
+	}
+	return 32*tileTime(og, run, s.OW) < 31*tileTime(run, og, s.OW)
+}
+
 // UnpackWeightGrad brings the result of BackwardWeight into dst [O Cg KH KW], or
 // adds it to dst.
 func (s *ConvShape) UnpackWeightGrad(dst, src []float32, add bool) {
 	cg, og := s.groups()
 	taps := s.KH * s.KW
-	if cg*og == 1 && !add { // both have the same order
+	columns, channels := og, cg
+	if s.outputsFirst() { // kernels one after the other, each [tap][column]
+		columns, channels = cg, 1
+	}
+	size := columns * channels * taps
+	if channels == 1 && min(columns, taps) == 1 && !add { // both have the same order
 		copy(dst[:s.WeightSize()], src)
 		return
 	}
-	size := og * cg * taps
-	for g := range s.Groups {
-		d, x := dst[g*size:][:size], src[g*size:][:size]
+	for i := 0; i < s.WeightSize(); i += size {
+		d, x := dst[i:][:size], src[i:][:size]
 		if add {
-			addColumns(d, x, og, cg, taps)
+			addColumns(d, x, columns, channels, taps)
 		} else {
-			unpackColumns(d, x, og, cg, taps)
+			unpackColumns(d, x, columns, channels, taps)
 		}
 	}
 }

@@ -29,6 +29,8 @@ func convCases(t testing.TB) []ConvShape {
 		{C: 1, O: 2, KH: 2, KW: 2, H: 70, W: 3}, // more rows than one block of the weight gradient
 		{C: 1, O: 20, KH: 5, KW: 5, H: 14, W: 15},
 		{C: 20, O: 10, KH: 5, KW: 5, H: 9, W: 12},
+		{C: 40, O: 20, KH: 2, KW: 3, Groups: 2, H: 5, W: 7, PadLeft: 1},
+		{C: 20, O: 5, KH: 3, KW: 2, DilW: 2, PadRight: 2, H: 6, W: 5},
 		{C: 10, O: 4, KH: 5, KW: 3, PadTop: 4, PadLeft: 6, PadBottom: 1, DilW: 2, H: 5, W: 9},
 		{C: 3, O: 8, KH: 7, KW: 7, StrideH: 2, StrideW: 2, PadTop: 3, PadLeft: 3, PadBottom: 3, PadRight: 3, H: 90, W: 9}, // more rows than one product of the input gradient
 		{C: 2, O: 3, KH: 1, KW: 1, StrideH: 3, StrideW: 3, PadTop: 5, PadLeft: 4, PadBottom: 5, PadRight: 5, H: 3, W: 2},

@@ -164,6 +164,7 @@ func TestPackRows(t *testing.T) {
 }
 
 func TestUnpackWeightGrad(t *testing.T) {
+	first := 0
 	forEach(t, "unpack", func(t *testing.T) {
 		r := testRand()
 		for _, s := range packCases(t) {
@@ -172,8 +173,12 @@ func TestUnpackWeightGrad(t *testing.T) {
 			s.UnpackWeightGrad(set.in, src, false)
 			s.UnpackWeightGrad(added.in, src, true)
 			cg, og := s.groups()
-			for i, v := range src { // [G KH KW Cg Og]
+			for i, v := range src { // [G KH KW Cg Og] or [O KH KW Cg]
 				o, c, tap, g := i%og, i/og%cg, i/og/cg%(s.KH*s.KW), i/og/cg/(s.KH*s.KW)
+				if s.outputsFirst() {
+					first++
+					o, c, tap, g = i/cg/(s.KH*s.KW), i%cg, i/cg%(s.KH*s.KW), 0
+				}
 				at := s.weight(g*og+o, c, tap/s.KW, tap%s.KW)
 				if set.in[at] != v || added.in[at] != 0.25+v {
 					t.Fatalf("%s: weight %d is %v, added to 0.25 %v, want %v and %v", s.name(), at, set.in[at], added.in[at], v, 0.25+v)
@@ -183,4 +188,7 @@ func TestUnpackWeightGrad(t *testing.T) {
 			added.check(t, s.name())
 		}
 	})
+	if first == 0 {
+		t.Error("no case whose outputs come first")
+	}
 }
