@@ -61,10 +61,10 @@ func (s *ConvShape) phaseW(r int) phase { return newPhase(r, s.W, s.KW, s.Stride
 
 // DyBorder returns the border of zeros that dy needs for BackwardInput.
 func (s *ConvShape) DyBorder() (top, left, bottom, right int) {
-	if _, ok := s.byRows(); ok {
-		return 0, 0, 0, 0
+	if s.Depthwise() || s.inputWay() == byPhases {
+		return s.phaseBorder()
 	}
-	return s.phaseBorder()
+	return 0, 0, 0, 0
 }
 
 func (s *ConvShape) phaseBorder() (top, left, bottom, right int) {
@@ -84,10 +84,16 @@ func (s *ConvShape) BackwardSize() int {
 	if s.Depthwise() {
 		return s.WeightSize()
 	}
-	if g, ok := s.byRows(); ok {
+	switch s.inputWay() {
+	case byRows:
+		g := s.rowGradient()
 		return g.size(s)
+	case byBlocks:
+		g, _ := s.bestBlocks()
+		return g.size(s)
+	default:
+		return s.phaseSize()
 	}
-	return s.phaseSize()
 }
 
 func (s *ConvShape) phaseSize() int {
@@ -96,17 +102,22 @@ func (s *ConvShape) phaseSize() int {
 }
 
 // PackBackward brings the weights w [O Cg KH KW] into the order that BackwardInput
-// reads, by phases, by rows or, if depthwise, [kh][kw][C].
+// reads: that of its way, or [kh][kw][C] if depthwise.
 func (s *ConvShape) PackBackward(dst, w []float32) {
 	if s.Depthwise() {
 		s.packTaps(dst, w)
 		return
 	}
-	if g, ok := s.byRows(); ok {
+	switch s.inputWay() {
+	case byRows:
+		g := s.rowGradient()
 		s.packRows(dst, w, &g)
-		return
+	case byBlocks:
+		g, _ := s.bestBlocks()
+		s.packBlocks(dst, w, &g)
+	default:
+		s.packPhases(dst, w)
 	}
-	s.packPhases(dst, w)
 }
 
 // packPhases brings the weights into the order
@@ -158,11 +169,16 @@ func (s *ConvShape) BackwardInput(dx []float32, dxl Layout, dy []float32, dyl La
 		s.backwardInputDepthwise(dx, dxl, dy, dyl, packed, n0, n1, add)
 		return
 	}
-	if g, ok := s.byRows(); ok {
+	switch s.inputWay() {
+	case byRows:
+		g := s.rowGradient()
 		s.backwardRows(dx, dxl, dy, dyl, packed, n0, n1, add, &g)
-		return
+	case byBlocks:
+		g, _ := s.bestBlocks()
+		s.backwardBlocks(dx, dxl, dy, dyl, packed, n0, n1, add, &g)
+	default:
+		s.backwardPhases(dx, dxl, dy, dyl, packed, n0, n1, add)
 	}
-	s.backwardPhases(dx, dxl, dy, dyl, packed, n0, n1, add)
 }
 
 func (s *ConvShape) backwardPhases(dx []float32, dxl Layout, dy []float32, dyl Layout, packed []float32, n0, n1 int, add bool) {

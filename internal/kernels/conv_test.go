@@ -163,14 +163,14 @@ func testBackwardInput(t *testing.T, r *rand.Rand, s *ConvShape, dy tensor, gaps
 	}
 }
 
-// Both ways to compute the gradient of the input are right for any shape, not only for those
-// that take them.
+// Each way to compute the gradient of the input is right for any shape that it is possible for, not only
+// for those that take it.
 func TestConvBackwardInputWays(t *testing.T) {
 	way := func(name string, border func(s *ConvShape) (top, left, bottom, right int), size func(s *ConvShape) int,
 		pack func(s *ConvShape, dst, w []float32), backward func(s *ConvShape, dx, dy tensor, packed []float32, n0, n1 int, add bool)) {
 		t.Run(name, func(t *testing.T) {
 			testConv(t, func(t *testing.T, r *rand.Rand, s *ConvShape, batch int, gaps bool) {
-				if s.Groups > 1 && (name != "phases" || s.Depthwise()) {
+				if s.Groups > 1 && (name != "phases" || s.Depthwise()) || size(s) < 0 {
 					return
 				}
 				top, left, bottom, right := border(s)
@@ -186,16 +186,58 @@ func TestConvBackwardInputWays(t *testing.T) {
 	way("phases", (*ConvShape).phaseBorder, (*ConvShape).phaseSize, (*ConvShape).packPhases, func(s *ConvShape, dx, dy tensor, packed []float32, n0, n1 int, add bool) {
 		s.backwardPhases(dx.data, dx.Layout, dy.data, dy.Layout, packed, n0, n1, add)
 	})
-	for _, width := range []int{8, 16} {
-		rows := func(s *ConvShape) *rowGradient {
-			g := s.rowGradient(width)
+	none := func(*ConvShape) (top, left, bottom, right int) { return }
+	rows := func(s *ConvShape) *rowGradient {
+		g := s.rowGradient()
+		return &g
+	}
+	way("rows", none, func(s *ConvShape) int { return rows(s).size(s) },
+		func(s *ConvShape, dst, w []float32) { s.packRows(dst, w, rows(s)) },
+		func(s *ConvShape, dx, dy tensor, packed []float32, n0, n1 int, add bool) {
+			s.backwardRows(dx.data, dx.Layout, dy.data, dy.Layout, packed, n0, n1, add, rows(s))
+		})
+	for pixels := 1; pixels <= 8; pixels++ {
+		blocks := func(s *ConvShape) *blockGradient {
+			g, _ := s.blockGradient(pixels)
 			return &g
 		}
-		way(fmt.Sprint("rows of ", width), func(*ConvShape) (top, left, bottom, right int) { return },
-			func(s *ConvShape) int { return rows(s).size(s) }, func(s *ConvShape, dst, w []float32) { s.packRows(dst, w, rows(s)) },
+		way(fmt.Sprint("blocks of ", pixels), none, func(s *ConvShape) int {
+			if _, possible := s.blockGradient(pixels); !possible || pixels%s.StrideW != 0 {
+				return -1
+			}
+			return blocks(s).size(s)
+		}, func(s *ConvShape, dst, w []float32) { s.packBlocks(dst, w, blocks(s)) },
 			func(s *ConvShape, dx, dy tensor, packed []float32, n0, n1 int, add bool) {
-				s.backwardRows(dx.data, dx.Layout, dy.data, dy.Layout, packed, n0, n1, add, rows(s))
+				s.backwardBlocks(dx.data, dx.Layout, dy.data, dy.Layout, packed, n0, n1, add, blocks(s))
 			})
+	}
+}
+
+// Each way to compute the gradient of the input has its shapes.
+func TestInputWay(t *testing.T) {
+	found := map[inputWay]int{}
+	for _, s := range convCases(t) {
+		if !s.Depthwise() {
+			found[s.inputWay()]++
+		}
+	}
+	if len(found) != 3 {
+		t.Errorf("ways and how many take them: %v, want three", found)
+	}
+	for _, c := range []struct {
+		s    ConvShape
+		want inputWay
+	}{
+		{ConvShape{C: 1, O: 20, KH: 5, KW: 5, H: 28, W: 28}, byBlocks},
+		{ConvShape{C: 20, O: 50, KH: 5, KW: 5, H: 12, W: 12}, byRows},
+		{ConvShape{C: 16, O: 16, KH: 3, KW: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1, H: 32, W: 32}, byPhases},
+	} {
+		if err := c.s.Complete(); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.s.inputWay(); got != c.want {
+			t.Errorf("%s: way %d, want %d", c.s.name(), got, c.want)
+		}
 	}
 }
 

@@ -1,9 +1,6 @@
 package kernels
 
-import (
-	"fmt"
-	"testing"
-)
+import "testing"
 
 // packCases are convCases and shapes whose rows and columns fill blocks and do not.
 func packCases(t *testing.T) []ConvShape {
@@ -117,50 +114,71 @@ func TestPackPhases(t *testing.T) {
 	})
 }
 
-// Weights for the gradient of the input by rows lie where each element of a block reads those of each pixel.
+// Weights for the gradient of the input by rows lie in the order of kernel rows, outputs, taps and
+// channels, with zeros between taps and around rows.
 func TestPackRows(t *testing.T) {
-	whole := 0
 	forEach(t, "pack", func(t *testing.T) {
 		r := testRand()
 		for _, s := range packCases(t) {
 			if s.Groups > 1 {
 				continue
 			}
-			for _, width := range []int{8, 16} {
-				g := s.rowGradient(width)
-				w := normals(r, s.WeightSize())
-				got := guard[float32](g.size(&s), -7, 9)
-				s.packRows(got.in, w, &g)
-				name := fmt.Sprint(s.name(), ", width ", width)
-				got.check(t, name)
-				// A pixel reaches on from element e of a block.
-				first, move := 1-g.span, 1
-				if g.whole {
-					whole++
-					first, move = g.first, g.move
+			g, w := s.rowGradient(), normals(r, s.WeightSize())
+			got := guard[float32](g.size(&s), -7, 9)
+			s.packRows(got.in, w, &g)
+			want := make([]float32, rowWidth-1)
+			for kh := range s.KH {
+				for o := range s.O {
+					for kw := range s.KW {
+						if kw > 0 {
+							want = append(want, make([]float32, (s.DilW-1)*s.C)...)
+						}
+						for c := range s.C {
+							want = append(want, w[s.weight(o, c, kh, kw)])
+						}
+					}
+					want = append(want, make([]float32, rowWidth-1)...)
 				}
-				for e := first; e < width; e += move {
+			}
+			equalSlices(t, s.name(), got.in, want)
+			got.check(t, s.name())
+		}
+	})
+}
+
+// Weights for the gradient of the input by blocks lie in the order of pixels of dy, outputs, kernel rows, pixels of
+// dx and channels.
+func TestPackBlocks(t *testing.T) {
+	forEach(t, "pack", func(t *testing.T) {
+		r := testRand()
+		for _, s := range packCases(t) {
+			g, ok := s.bestBlocks()
+			if !ok || s.Groups > 1 {
+				continue
+			}
+			w := normals(r, s.WeightSize())
+			got := guard[float32](g.size(&s), -7, 9)
+			s.packBlocks(got.in, w, &g)
+			var want []float32
+			for i := range g.window {
+				for o := range s.O {
+					row := make([]float32, g.columns)
 					for kh := range s.KH {
-						for o := range s.O {
-							for j := range width {
-								tap, c := (j-e)/s.C, (j-e)%s.C
-								want := float32(0)
-								if j >= e && tap%s.DilW == 0 && tap/s.DilW < s.KW {
-									want = w[s.weight(o, c, kh, tap/s.DilW)]
-								}
-								if v := got.in[g.weights(&s, kh, e)+o*g.step+j]; v != want {
-									t.Fatalf("%s: row %d, output %d, element %d of a pixel from %d on: %v, want %v", name, kh, o, j, e, v, want)
+						for kw := range s.KW {
+							if p := g.first + i*s.StrideW + kw*s.DilW; p >= 0 && p < g.pixels {
+								for c := range s.C {
+									row[(kh*g.pixels+p)*s.C+c] = w[s.weight(o, c, kh, kw)]
 								}
 							}
 						}
 					}
+					want = append(want, row...)
 				}
 			}
+			equalSlices(t, s.name(), got.in, want)
+			got.check(t, s.name())
 		}
 	})
-	if whole == 0 {
-		t.Error("no case of whole blocks")
-	}
 }
 
 func TestUnpackWeightGrad(t *testing.T) {
