@@ -37,6 +37,14 @@ func channelSums(sum []float64, x []float32, rows, pixels, rowStep, step int) {
 		for ; c+8 <= len(sum); c += 8 {
 			channelSums8AVX2(&sum[c], &x[c], rows, pixels, 4*rowStep, 4*step)
 		}
+		if rest := len(sum) - c; rest > 0 && c > 0 { // with channels before them, whose sums are known
+			var last [8]float64
+			from := len(sum) - len(last)
+			copy(last[len(last)-rest:], sum[c:])
+			channelSums8AVX2(&last[0], &x[from], rows, pixels, 4*rowStep, 4*step)
+			copy(sum[c:], last[len(last)-rest:])
+			c = len(sum)
+		}
 	}
 	if c < len(sum) {
 		channelSumsPortable(sum[c:], x[c:], rows, pixels, rowStep, step)
