@@ -138,7 +138,8 @@ func (o Conv2DOp) Infer(env Env, in []Type) (Spec, error) {
 	}
 	spec := Spec{Out: out, ReadsIn: []bool{true, true, false}, MACs: s.MACs(),
 		Note: fmt.Sprintf("%dx%d %s", s.KH, s.KW, o.ConvAttrs)}
-	spec.GradBorder.Top, spec.GradBorder.Left, spec.GradBorder.Bottom, spec.GradBorder.Right = s.DyBorder()
+	g := s.InputGradient()
+	spec.GradBorder.Top, spec.GradBorder.Left, spec.GradBorder.Bottom, spec.GradBorder.Right = g.DyBorder()
 	spec.frame(0, o.Pad)
 	for i := range in[1:] {
 		spec.floatBuffer(in, 1+i, Border{})
@@ -227,6 +228,7 @@ type ConvStep interface {
 // conv is the step of [Conv2DOp].
 type conv struct {
 	s        kernels.ConvShape
+	input    kernels.InputGradient
 	x        *imageFloats
 	w, b     *asFloats
 	y        View
@@ -262,7 +264,8 @@ func (o Conv2DOp) Bind(b *Binding) Step {
 	s.bands = imageBands(b.Batch, shape.OH)
 	s.forward = s.forwardBand
 	if !s.dx.Empty() {
-		s.bwd = packed{param: p, size: shape.BackwardSize(), pack: s.s.PackBackward}
+		s.input = shape.InputGradient()
+		s.bwd = packed{param: p, size: s.input.PackedSize(), pack: s.input.Pack}
 		if k := s.tiles.backward; k != nil {
 			s.bwd.size, s.bwd.pack = k.Size(), k.Pack
 		}
@@ -376,7 +379,7 @@ func (s *conv) backward(worker, n int, dy []float32) {
 	case k != nil:
 		k.Rows(s.dx.F32, s.dx.L, dy, s.dy.L, s.bwd.buf, nil, s.scratch[worker], n, 0, s.s.H, s.dx.Add)
 	default:
-		s.s.BackwardInput(s.dx.F32, s.dx.L, dy, s.dy.L, s.bwd.buf, n, n+1, s.dx.Add)
+		s.input.Backward(s.dx.F32, s.dx.L, dy, s.dy.L, s.bwd.buf, n, n+1, s.dx.Add)
 	}
 }
 

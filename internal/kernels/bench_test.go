@@ -26,7 +26,8 @@ func BenchmarkConv(b *testing.B) {
 		}
 		const batch = 16
 		x := newTensor(r, batch, s.H, s.W, s.C, s.PadTop, s.PadLeft, s.PadBottom, s.PadRight, false)
-		top, left, bottom, right := s.DyBorder()
+		g := s.InputGradient()
+		top, left, bottom, right := g.DyBorder()
 		y := newTensor(r, batch, s.OH, s.OW, s.O, top, left, bottom, right, false)
 		w := normals(r, s.WeightSize())
 		operations := int(2 * batch * s.MACs())
@@ -39,10 +40,10 @@ func BenchmarkConv(b *testing.B) {
 			reportRate(b, operations)
 		})
 		b.Run(c.name+"/backward input", func(b *testing.B) {
-			packed := make([]float32, s.BackwardSize())
-			s.PackBackward(packed, w)
+			packed := make([]float32, g.PackedSize())
+			g.Pack(packed, w)
 			for b.Loop() {
-				s.BackwardInput(x.data, x.Layout, y.data, y.Layout, packed, 0, batch, false)
+				g.Backward(x.data, x.Layout, y.data, y.Layout, packed, 0, batch, false)
 			}
 			reportRate(b, operations)
 		})

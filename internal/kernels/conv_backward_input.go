@@ -59,14 +59,7 @@ func (p phase) reach(out int) (before, after int) {
 func (s *ConvShape) phaseH(r int) phase { return newPhase(r, s.H, s.KH, s.StrideH, s.PadTop, s.DilH) }
 func (s *ConvShape) phaseW(r int) phase { return newPhase(r, s.W, s.KW, s.StrideW, s.PadLeft, s.DilW) }
 
-// DyBorder returns the border of zeros that dy needs for BackwardInput.
-func (s *ConvShape) DyBorder() (top, left, bottom, right int) {
-	if s.Depthwise() || s.inputWay() == byPhases {
-		return s.phaseBorder()
-	}
-	return 0, 0, 0, 0
-}
-
+// phaseBorder returns the border of zeros that dy needs.
 func (s *ConvShape) phaseBorder() (top, left, bottom, right int) {
 	for r := range s.StrideH {
 		a, b := s.phaseH(r).reach(s.OH)
@@ -79,45 +72,9 @@ func (s *ConvShape) phaseBorder() (top, left, bottom, right int) {
 	return
 }
 
-// BackwardSize returns the length of the packed weights that BackwardInput reads.
-func (s *ConvShape) BackwardSize() int {
-	if s.Depthwise() {
-		return s.WeightSize()
-	}
-	switch s.inputWay() {
-	case byRows:
-		g := s.rowGradient()
-		return g.size(s)
-	case byBlocks:
-		g, _ := s.bestBlocks()
-		return g.size(s)
-	default:
-		return s.phaseSize()
-	}
-}
-
 func (s *ConvShape) phaseSize() int {
 	cg, og := s.groups()
 	return s.Groups * panelColumns(cg) * s.KH * s.KW * og
-}
-
-// PackBackward brings the weights w [O Cg KH KW] into the order that BackwardInput
-// reads: that of its way, or [kh][kw][C] if depthwise.
-func (s *ConvShape) PackBackward(dst, w []float32) {
-	if s.Depthwise() {
-		s.packTaps(dst, w)
-		return
-	}
-	switch s.inputWay() {
-	case byRows:
-		g := s.rowGradient()
-		s.packRows(dst, w, &g)
-	case byBlocks:
-		g, _ := s.bestBlocks()
-		s.packBlocks(dst, w, &g)
-	default:
-		s.packPhases(dst, w)
-	}
 }
 
 // packPhases brings the weights into the order
@@ -158,27 +115,6 @@ func (s *ConvShape) backwardRow(tap, g, j int) int {
 	}
 	from := (ph.taps-1-kh/ph.step)*pw.taps + pw.taps - 1 - kw/pw.step // from the last tap on
 	return og * (before*s.Groups*panelColumns(cg) + ph.taps*pw.taps*(g*panelColumns(cg)+j) + from*panel(j, cg))
-}
-
-// BackwardInput computes the gradient dx of the input from the gradient dy of the
-// output for images n0..n1-1, or adds it to dx. packed comes from PackBackward; dy
-// has a border of zeros as DyBorder says. The border of dx is left alone.
-func (s *ConvShape) BackwardInput(dx []float32, dxl Layout, dy []float32, dyl Layout, packed []float32, n0, n1 int, add bool) {
-	imageRange("conv backward input", n0, n1, dxl, dyl)
-	if s.Depthwise() {
-		s.backwardInputDepthwise(dx, dxl, dy, dyl, packed, n0, n1, add)
-		return
-	}
-	switch s.inputWay() {
-	case byRows:
-		g := s.rowGradient()
-		s.backwardRows(dx, dxl, dy, dyl, packed, n0, n1, add, &g)
-	case byBlocks:
-		g, _ := s.bestBlocks()
-		s.backwardBlocks(dx, dxl, dy, dyl, packed, n0, n1, add, &g)
-	default:
-		s.backwardPhases(dx, dxl, dy, dyl, packed, n0, n1, add)
-	}
 }
 
 func (s *ConvShape) backwardPhases(dx []float32, dxl Layout, dy []float32, dyl Layout, packed []float32, n0, n1 int, add bool) {

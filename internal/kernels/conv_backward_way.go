@@ -1,30 +1,97 @@
 package kernels
 
-// The gradient of the input is computed in one of several ways: channel by channel if the convolution
-// is depthwise, else by phases, by rows or by blocks.
+// An InputGradient computes the gradient of the input of a convolution, in one of several ways: channel
+// by channel if it is depthwise, else by phases, by rows or by blocks.
+type InputGradient struct {
+	s      ConvShape
+	way    inputWay
+	rows   rowGradient
+	blocks blockGradient
+}
+
 type inputWay uint8
 
 const (
 	byPhases inputWay = iota
 	byRows
 	byBlocks
+	byChannels
 )
 
-// inputWay returns the way that takes the least time by an estimate. It depends on the shape
-// alone.
-func (s *ConvShape) inputWay() inputWay {
-	way, least := byPhases, s.phaseTime()*7/8
-	if s.Groups > 1 {
-		return way
+// InputGradient returns the gradient of the input in the way that takes the least time by an
+// estimate. It depends on the shape alone.
+func (s *ConvShape) InputGradient() InputGradient {
+	g := InputGradient{s: *s}
+	if s.Depthwise() {
+		g.way = byChannels
 	}
-	rows := s.rowGradient()
-	if t := rows.time(s); t < least {
-		way, least = byRows, t
+	if s.Groups > 1 || s.byTiles() { // Winograd wants the border of the phases
+		return g
 	}
-	if blocks, ok := s.bestBlocks(); ok && blocks.time(s) < least {
-		way = byBlocks
+	// With a large dilation the other ways would mostly hold zeros.
+	least, room := s.phaseTime()*7/8, 2*s.phaseSize()
+	g.rows = s.rowGradient()
+	if t := g.rows.time(s); t < least && g.rows.size(s) <= room {
+		g.way, least = byRows, t
 	}
-	return way
+	blocks, ok := s.bestBlocks()
+	if g.blocks = blocks; ok && blocks.time(s) < least && blocks.size(s) <= room {
+		g.way = byBlocks
+	}
+	return g
+}
+
+// DyBorder returns the border of zeros that dy needs.
+func (g *InputGradient) DyBorder() (top, left, bottom, right int) {
+	if g.way == byRows || g.way == byBlocks {
+		return 0, 0, 0, 0
+	}
+	return g.s.phaseBorder()
+}
+
+// PackedSize returns the length of the packed weights.
+func (g *InputGradient) PackedSize() int {
+	switch g.way {
+	case byChannels:
+		return g.s.WeightSize()
+	case byRows:
+		return g.rows.size(&g.s)
+	case byBlocks:
+		return g.blocks.size(&g.s)
+	default:
+		return g.s.phaseSize()
+	}
+}
+
+// Pack brings the weights w [O Cg KH KW] into the order that Backward reads.
+func (g *InputGradient) Pack(dst, w []float32) {
+	switch g.way {
+	case byChannels:
+		g.s.packTaps(dst, w)
+	case byRows:
+		g.s.packRows(dst, w, &g.rows)
+	case byBlocks:
+		g.s.packBlocks(dst, w, &g.blocks)
+	default:
+		g.s.packPhases(dst, w)
+	}
+}
+
+// Backward computes the gradient dx of the input from the gradient dy of the
+// output for images n0..n1-1, or adds it to dx. packed comes from Pack; dy
+// has a border of zeros as DyBorder says. The border of dx is left alone.
+func (g *InputGradient) Backward(dx []float32, dxl Layout, dy []float32, dyl Layout, packed []float32, n0, n1 int, add bool) {
+	imageRange("conv backward input", n0, n1, dxl, dyl)
+	switch g.way {
+	case byChannels:
+		g.s.backwardInputDepthwise(dx, dxl, dy, dyl, packed, n0, n1, add)
+	case byRows:
+		g.s.backwardRows(dx, dxl, dy, dyl, packed, n0, n1, add, &g.rows)
+	case byBlocks:
+		g.s.backwardBlocks(dx, dxl, dy, dyl, packed, n0, n1, add, &g.blocks)
+	default:
+		g.s.backwardPhases(dx, dxl, dy, dyl, packed, n0, n1, add)
+	}
 }
 
 // Times are in sixths of a cycle, fitted to measurements of the AVX2 kernels.
@@ -41,7 +108,7 @@ func tileTime(m, n, k int) int {
 		if n < 16 {
 			width, most, row = 8, 8, 4
 		}
-		tiles := (m + most - 1) / most
+		tiles := max(1, (m+most-1)/most)
 		sum += tiles * (k*max(24, (m+tiles-1)/tiles*row) + 72)
 		n -= width
 	}

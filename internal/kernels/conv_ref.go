@@ -26,7 +26,7 @@ func (s *ConvShape) RefForward(y []float32, yl Layout, x []float32, xl Layout, w
 	}
 }
 
-// RefBackwardInput is the definition of BackwardInput, with weights w [O Cg KH KW].
+// RefBackwardInput is the definition of InputGradient.Backward, with weights w [O Cg KH KW].
 func (s *ConvShape) RefBackwardInput(dx []float32, dxl Layout, dy []float32, dyl Layout, w []float32, add bool) {
 	cg, og := s.groups()
 	sums := make([]float64, s.H*s.W*s.C)

@@ -135,11 +135,12 @@ func TestConvForward(t *testing.T) {
 
 func TestConvBackwardInput(t *testing.T) {
 	testConv(t, func(t *testing.T, r *rand.Rand, s *ConvShape, batch int, gaps bool) {
-		top, left, bottom, right := s.DyBorder()
+		g := s.InputGradient()
+		top, left, bottom, right := g.DyBorder()
 		dy := newTensor(r, batch, s.OH, s.OW, s.O, top, left, bottom, right, gaps)
-		packed := make([]float32, s.BackwardSize())
-		testBackwardInput(t, r, s, dy, gaps, func(w []float32) { s.PackBackward(packed, w) }, func(dx tensor, n0, n1 int, add bool) {
-			s.BackwardInput(dx.data, dx.Layout, dy.data, dy.Layout, packed, n0, n1, add)
+		packed := make([]float32, g.PackedSize())
+		testBackwardInput(t, r, s, dy, gaps, func(w []float32) { g.Pack(packed, w) }, func(dx tensor, n0, n1 int, add bool) {
+			g.Backward(dx.data, dx.Layout, dy.data, dy.Layout, packed, n0, n1, add)
 		})
 	})
 }
@@ -217,12 +218,10 @@ func TestConvBackwardInputWays(t *testing.T) {
 func TestInputWay(t *testing.T) {
 	found := map[inputWay]int{}
 	for _, s := range convCases(t) {
-		if !s.Depthwise() {
-			found[s.inputWay()]++
-		}
+		found[s.InputGradient().way]++
 	}
-	if len(found) != 3 {
-		t.Errorf("ways and how many take them: %v, want three", found)
+	if len(found) != 4 {
+		t.Errorf("ways and how many take them: %v, want four", found)
 	}
 	for _, c := range []struct {
 		s    ConvShape
@@ -235,7 +234,7 @@ func TestInputWay(t *testing.T) {
 		if err := c.s.Complete(); err != nil {
 			t.Fatal(err)
 		}
-		if got := c.s.inputWay(); got != c.want {
+		if got := c.s.InputGradient().way; got != c.want {
 			t.Errorf("%s: way %d, want %d", c.s.name(), got, c.want)
 		}
 	}
@@ -377,16 +376,17 @@ func TestConvAllocatesNothing(t *testing.T) {
 		}
 		r := testRand()
 		for _, gaps := range []bool{false, true} {
-			top, left, bottom, right := s.DyBorder()
+			g := s.InputGradient()
+			top, left, bottom, right := g.DyBorder()
 			x := newTensor(r, 1, s.H, s.W, s.C, 0, 0, 0, 0, gaps)
 			dy := newTensor(r, 1, s.OH, s.OW, s.O, top, left, bottom, right, gaps)
 			dw := make([]float32, s.WeightSize())
-			fw, bw := make([]float32, s.ForwardSize()), make([]float32, s.BackwardSize())
+			fw, bw := make([]float32, s.ForwardSize()), make([]float32, g.PackedSize())
 			if n := testing.AllocsPerRun(5, func() {
 				s.PackForward(fw, dw)
-				s.PackBackward(bw, dw)
+				g.Pack(bw, dw)
 				s.Forward(dy.data, dy.Layout, x.data, x.Layout, fw, nil, 0, 1)
-				s.BackwardInput(x.data, x.Layout, dy.data, dy.Layout, bw, 0, 1, false)
+				g.Backward(x.data, x.Layout, dy.data, dy.Layout, bw, 0, 1, false)
 				s.BackwardWeight(dw, x.data, x.Layout, dy.data, dy.Layout, 0, 1, false)
 				s.BackwardBias(dw[:20], dy.data, dy.Layout, 0, 1, false)
 			}); n != 0 {

@@ -35,10 +35,11 @@ func BenchmarkPack(b *testing.B) {
 		}
 		n := s.WeightSize()
 		w, codes, packed := normals(testRand(), n), randomBytes(testRand(), n), new(IntWeights)
-		forward, backward := make([]float32, s.ForwardSize()), make([]float32, s.BackwardSize())
+		g := s.InputGradient()
+		forward, backward := make([]float32, s.ForwardSize()), make([]float32, g.PackedSize())
 		for _, c := range []rowBench{
 			{"forward", "pack", n, func() { s.PackForward(forward, w) }},
-			{"backward", "pack", n, func() { s.PackBackward(backward, w) }},
+			{"backward", "pack", n, func() { g.Pack(backward, w) }},
 			{"int8", "intconv", n, func() { s.Pack(packed, codes) }},
 			{"gradient", "unpack", n, func() { s.UnpackWeightGrad(w, forward, false) }},
 		} {

@@ -44,7 +44,7 @@ func (s *ConvShape) WinogradForward() (k Winograd, ok bool) {
 }
 
 // WinogradBackward returns what computes the gradient of the input by tiles, if that is possible
-// and faster than BackwardInput. It wants the border of dy that DyBorder says.
+// and faster than InputGradient. It wants the border of dy that InputGradient has.
 func (s *ConvShape) WinogradBackward() (k Winograd, ok bool) {
 	k = Winograd{C: s.O, O: s.C, OH: s.H, OW: s.W, PadTop: 2 - s.PadTop, PadLeft: 2 - s.PadLeft, rotated: true}
 	return k, s.byTiles()

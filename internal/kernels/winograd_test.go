@@ -85,7 +85,7 @@ func TestWinogradForward(t *testing.T) {
 
 func TestWinogradBackward(t *testing.T) {
 	testWinograd(t, func(t *testing.T, r *rand.Rand, s *ConvShape, gaps bool) {
-		top, left, bottom, right := s.DyBorder()
+		top, left, bottom, right := s.phaseBorder()
 		dy := newTensor(r, 2, s.OH, s.OW, s.O, top, left, bottom, right, gaps)
 		w := smallInts(r, s.WeightSize(), 4)
 		k, _ := s.WinogradBackward()

@@ -180,7 +180,8 @@ func (s *shape) kernels(pool *autograd.Pool, batch int) []kernel {
 func (s *shape) convKernels(pool *autograd.Pool, batch int) []kernel {
 	c := &s.conv
 	x, xl := tensorOf(batch, c.H, c.W, c.C, c.PadTop, c.PadLeft, c.PadBottom, c.PadRight)
-	top, left, bottom, right := c.DyBorder()
+	input := c.InputGradient()
+	top, left, bottom, right := input.DyBorder()
 	y, yl := tensorOf(batch, c.OH, c.OW, c.O, top, left, bottom, right)
 	w := Samples(1, c.WeightSize())
 	acc := perWorker[int32](pool, c.OH*c.OW*c.O)
@@ -205,9 +206,9 @@ func (s *shape) convKernels(pool *autograd.Pool, batch int) []kernel {
 		k.Pack(p, w)
 		backward.tiles, backward.run = true, over(func(worker, n int) { k.Rows(x, xl, y, yl, p, nil, scratch[worker], n, 0, c.H, false) })
 	} else {
-		p := make([]float32, c.BackwardSize())
-		c.PackBackward(p, w)
-		backward.run = over(func(_, n int) { c.BackwardInput(x, xl, y, yl, p, n, n+1, false) })
+		p := make([]float32, input.PackedSize())
+		input.Pack(p, w)
+		backward.run = over(func(_, n int) { input.Backward(x, xl, y, yl, p, n, n+1, false) })
 	}
 	if k, ok := c.WinogradWeight(); ok {
 		dw, scratch := perWorker[float32](pool, k.Size()), perWorker[float32](pool, k.ScratchLen())
