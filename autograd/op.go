@@ -61,6 +61,8 @@ type Spec struct {
 	// Scratch buffers live during one call of Forward or Backward; all nodes
 	// of a program share one region for them.
 	Scratch []Buffer
+	// GradScratch are further ones, which only a node with a backward pass has.
+	GradScratch []Buffer
 	// ReadsIn[i] says that Backward reads the value of input i; a missing entry
 	// means that it does not. ReadsOut says the same of the output.
 	ReadsIn  []bool

@@ -145,7 +145,7 @@ func (o Conv2DOp) Infer(env Env, in []Type) (Spec, error) {
 		spec.floatBuffer(in, 1+i, Border{})
 	}
 	t := tilesOf(s)
-	spec.Scratch = append(spec.Scratch, Buffer{Float32, weightChunks(batchOf(in[0]), s.WeightSize()) * t.weightSums(&s)})
+	spec.GradScratch = []Buffer{{Float32, weightChunks(batchOf(in[0]), s.WeightSize()) * t.weightSums(&s)}}
 	if n := t.scratch(); n > 0 {
 		spec.Scratch = append(spec.Scratch, Buffer{Float32, env.Workers * n})
 	}
@@ -274,11 +274,11 @@ func (o Conv2DOp) Bind(b *Binding) Step {
 		s.upstream, s.image = s.stored, s.backwardImage
 	}
 	if !s.dw.Empty() {
-		s.parts = newChunks(b.Batch, weightChunks(b.Batch, shape.WeightSize()), s.tiles.weightSums(&shape), b.Scratch[0].F32, s.weightChunk)
+		s.parts = newChunks(b.Batch, weightChunks(b.Batch, shape.WeightSize()), s.tiles.weightSums(&shape), b.Scratch[len(b.Scratch)-1].F32, s.weightChunk)
 	}
 	if n := s.tiles.scratch(); n > 0 {
 		for w := range b.Pool.Workers() {
-			s.scratch = append(s.scratch, b.Scratch[1].F32[w*n:(w+1)*n])
+			s.scratch = append(s.scratch, b.Scratch[0].F32[w*n:(w+1)*n])
 		}
 	}
 	return s

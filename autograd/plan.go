@@ -3,6 +3,7 @@ package autograd
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 )
 
@@ -188,7 +189,7 @@ func makePlan(ds []*draft) (*plan, error) {
 			p.saved[i] = append(p.saved[i], add(d.node.name+" (saved)", s.DType, s.Len, i, last))
 		}
 		n := 0
-		for _, s := range d.spec.Scratch {
+		for _, s := range d.scratch() {
 			n += bytesFor(s.DType, s.Len)
 		}
 		p.scratch = max(p.scratch, n)
@@ -228,6 +229,14 @@ func makePlan(ds []*draft) (*plan, error) {
 		return nil, fmt.Errorf("%w: the program needs %d bytes of memory: make the batch smaller", ErrGraph, sum)
 	}
 	return p, nil
+}
+
+// scratch returns the scratch buffers of a node.
+func (d *draft) scratch() []Buffer {
+	if !d.grad {
+		return d.spec.Scratch
+	}
+	return slices.Concat(d.spec.Scratch, d.spec.GradScratch)
 }
 
 // framed reports whether a value can have a border: images can, features,

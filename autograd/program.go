@@ -282,7 +282,7 @@ func (p *Program) bind() error {
 			b.Saved = append(b.Saved, p.arena.at(s.off, s.dtype, s.len))
 		}
 		off := scratchAt
-		for _, s := range d.spec.Scratch {
+		for _, s := range d.scratch() {
 			b.Scratch = append(b.Scratch, p.arena.at(off, s.DType, s.Len))
 			off += bytesFor(s.DType, s.Len)
 		}
