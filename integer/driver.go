@@ -249,7 +249,11 @@ func (d *ConvDriver) SetRequant(r *quant.Requantizer) {
 	}
 	shift, multiplier := d.row.Shift, d.row.Multiplier
 	d.row = *r
-	d.row.Shift = spread(shift, r.Shift, d.conv.O, d.tile)
+	if len(r.Shift) == 1 { // kernels like that best
+		d.row.Shift = append(shift[:0], r.Shift[0])
+	} else {
+		d.row.Shift = spread(shift, r.Shift, d.conv.O, d.tile)
+	}
 	d.row.Multiplier = spread(multiplier, r.Multiplier, d.conv.O, d.tile)
 }
 
@@ -457,6 +461,9 @@ func (d *ConvDriver) passBits(bits []uint8, acc []int32) {
 // requantize turns accumulators of whole pixels into codes.
 func (d *ConvDriver) requantize(dst []uint8, acc []int32) {
 	n := d.whole(len(acc))
+	if len(d.row.Shift) == 1 {
+		n = len(acc)
+	}
 	kernels.Requantize(dst, acc[:n], &d.row)
 	if rest := len(acc) - n; rest > 0 {
 		r := d.row

@@ -62,6 +62,9 @@ func selectBitsAddAVX2(dst, src *float32, bits *uint8, n int)
 func requantizeShiftAVX2(dst *uint8, acc, shift *int32, pixels, channels int, lo, hi int32)
 
 //go:noescape
+func requantizeShiftEqualAVX2(dst *uint8, acc *int32, n int, shift uint64, lo, hi int32)
+
+//go:noescape
 func requantizeShiftsAVX2(dst *uint8, acc, shift *int32, pixels, channels int, lo, hi, half int32)
 
 //go:noescape
@@ -108,6 +111,10 @@ func init() {
 }
 
 func (v vector) requantizeShift(dst []uint8, acc, shift []int32, lo, hi int32, midRise bool) {
+	if v.level == cpu.AVX2 && len(shift) == 1 && shift[0] > 1 && !midRise && len(acc) >= strip {
+		requantizeShiftEqualAVX2(&dst[0], &acc[0], len(acc), uint64(shift[0]-1), lo, hi)
+		return
+	}
 	half := int32(1)
 	if midRise {
 		half = 0

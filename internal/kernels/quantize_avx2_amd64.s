@@ -144,6 +144,121 @@ next_4:
 	VZEROUPPER
 	RET
 
+// func requantizeShiftEqualAVX2(dst *uint8, acc *int32, n int, shift uint64, lo int32, hi int32)
+// Requires: AVX, AVX2
+TEXT ·requantizeShiftEqualAVX2(SB), NOSPLIT, $0-40
+	// dst = clamp(((acc >> shift) + 1) >> 1, lo, hi), shift > 0; at least 8 elements
+	MOVQ         dst+0(FP), AX
+	MOVQ         acc+8(FP), CX
+	VMOVQ        shift+24(FP), X7
+	VBROADCASTSS lo+32(FP), Y4
+	VBROADCASTSS hi+36(FP), Y5
+	MOVL         $0x00000001, DX
+	VMOVD        DX, X6
+	VPBROADCASTD X6, Y6
+	MOVL         $0x000000ff, DX
+	VMOVD        DX, X15
+	VPBROADCASTD X15, Y15
+	VMOVDQA      Y4, Y12
+	VMOVDQA      Y5, Y13
+	VPACKSSDW    Y12, Y12, Y12
+	VPACKSSDW    Y13, Y13, Y13
+	MOVL         $0x00ff00ff, DX
+	VMOVD        DX, X11
+	VPBROADCASTD X11, Y11
+	MOVQ         $0x0703060205010400, DX
+	VMOVQ        DX, X10
+	VPMOVZXBD    X10, Y10
+	MOVQ         n+16(FP), DX
+	MOVQ         DX, SI
+	ANDQ         $-8, SI
+	LEAQ         -8(DX), DI
+	MOVQ         DX, R8
+	NEGQ         R8
+	ANDQ         $0x07, R8
+	TESTQ        R8, R8
+	JEQ          main_2
+	MOVQ         DI, BX
+	VMOVDQU      (CX)(BX*4), Y0
+	VPSRAD       X7, Y0, Y0
+	VPADDD       Y6, Y0, Y0
+	VPSRAD       $0x01, Y0, Y0
+	VPMAXSD      Y4, Y0, Y0
+	VPMINSD      Y5, Y0, Y0
+	VMOVAPS      Y0, Y14
+
+main_2:
+	XORQ BX, BX
+	LEAQ -32(DX), DX
+
+bulk_6:
+	CMPQ      BX, DX
+	JGT       few_7
+	VMOVDQU   (CX)(BX*4), Y0
+	VPSRAD    X7, Y0, Y0
+	VPADDD    Y6, Y0, Y0
+	VPSRAD    $0x01, Y0, Y0
+	VMOVDQU   32(CX)(BX*4), Y1
+	VPSRAD    X7, Y1, Y1
+	VPADDD    Y6, Y1, Y1
+	VPSRAD    $0x01, Y1, Y1
+	VMOVDQU   64(CX)(BX*4), Y2
+	VPSRAD    X7, Y2, Y2
+	VPADDD    Y6, Y2, Y2
+	VPSRAD    $0x01, Y2, Y2
+	VMOVDQU   96(CX)(BX*4), Y3
+	VPSRAD    X7, Y3, Y3
+	VPADDD    Y6, Y3, Y3
+	VPSRAD    $0x01, Y3, Y3
+	VPACKSSDW Y1, Y0, Y0
+	VPMAXSW   Y12, Y0, Y0
+	VPMINSW   Y13, Y0, Y0
+	VPAND     Y11, Y0, Y0
+	VPACKSSDW Y3, Y2, Y2
+	VPMAXSW   Y12, Y2, Y2
+	VPMINSW   Y13, Y2, Y2
+	VPAND     Y11, Y2, Y2
+	VPACKUSWB Y2, Y0, Y0
+	VPERMD    Y0, Y10, Y0
+	VMOVDQU   Y0, (AX)(BX*1)
+	ADDQ      $0x20, BX
+	JMP       bulk_6
+
+few_7:
+	CMPQ BX, SI
+	JGE  rest_5
+
+strip_3:
+	VMOVDQU      (CX)(BX*4), Y0
+	VPSRAD       X7, Y0, Y0
+	VPADDD       Y6, Y0, Y0
+	VPSRAD       $0x01, Y0, Y0
+	VPMAXSD      Y4, Y0, Y0
+	VPMINSD      Y5, Y0, Y0
+	VPAND        Y15, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPACKUSDW    X1, X0, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, (AX)(BX*1)
+	ADDQ         $0x08, BX
+	CMPQ         BX, SI
+	JLT          strip_3
+
+rest_5:
+	TESTQ        R8, R8
+	JEQ          next_4
+	MOVQ         DI, BX
+	VMOVAPS      Y14, Y0
+	VPAND        Y15, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPACKUSDW    X1, X0, X0
+	VPACKUSWB    X0, X0, X0
+	VMOVQ        X0, (AX)(BX*1)
+
+next_4:
+	VZEROUPPER
+	RET
+
 // func requantizeShiftsAVX2(dst *uint8, acc *int32, shift *int32, pixels int, channels int, lo int32, hi int32, half int32)
 // Requires: AVX, AVX2
 TEXT ·requantizeShiftsAVX2(SB), NOSPLIT, $0-52

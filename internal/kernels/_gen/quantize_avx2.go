@@ -40,6 +40,36 @@ func quantize8(c *build.Context) {
 	}, func() { k.storeBytes(dst) })
 	k.RET()
 
+	k = newRowKernel(c, "requantizeShiftEqualAVX2", "func(dst *uint8, acc *int32, n int, shift uint64, lo, hi int32)",
+		"dst = clamp(((acc >> shift) + 1) >> 1, lo, hi), shift > 0; at least 8 elements")
+	dst, acc = k.walk("dst", 1), k.walk("acc", 4)
+	k.VMOVQ(k.param("shift"), xmm(7))
+	k.VBROADCASTSS(k.param("lo"), ymm(4))
+	k.VBROADCASTSS(k.param("hi"), ymm(5))
+	k.constant8(1, 6)
+	k.constant8(255, 15)
+	k.VMOVDQA(ymm(4), ymm(12))
+	k.VMOVDQA(ymm(5), ymm(13))
+	k.bulkEnds()
+	k.bulkConstants()
+	halved := func(i int, y reg.VecPhysical) {
+		k.VMOVDQU(acc.part(i), y)
+		k.VPSRAD(xmm(7), y, y)
+		k.VPADDD(ymm(6), y, y)
+		k.VPSRAD(Imm(1), y, y)
+	}
+	k.bulkStrips(8, nil, k.load("n"), func() {
+		for i := range 4 {
+			halved(i, ymm(i))
+		}
+		k.bulkStore(dst, 0)
+	}, func(reg.Register) {
+		halved(0, ymm(0))
+		k.VPMAXSD(ymm(4), ymm(0), ymm(0))
+		k.VPMINSD(ymm(5), ymm(0), ymm(0))
+	}, func() { k.storeBytes(dst) })
+	k.RET()
+
 	k = newRowKernel(c, "requantizeShiftsAVX2", "func(dst *uint8, acc, shift *int32, pixels, channels int, lo, hi, half int32)", shiftsDoc)
 	dst, acc, shift = k.walk("dst", 1), k.walk("acc", 4), k.channels("shift", 4)
 	for i, name := range []string{"lo", "hi", "half"} {
