@@ -98,14 +98,14 @@ func (s *IntConv) multiply(acc []int32, p *IntWeights, l *lowering, scratch, roo
 		}
 		eachPanel(og, func(j, vectors int) {
 			t.vectors, t.macs = vectors, 8*vectors*l.codes()
-			panel, rest := data, data
+			panel := data
 			if len(room) > 0 {
-				panel, rest = p.unpackPanel(room, data, t.macs)
+				panel, data = p.unpackPanel(room, data, t.macs)
 			} else {
-				rest = data[t.macs*l.size:]
+				data = data[t.macs*l.size:]
 			}
 			t.b, t.init = unsafe.Pointer(&panel[0]), unsafe.Pointer(&start[0])
-			data, start = rest, start[8*vectors:]
+			start = start[8*vectors:]
 			t.columns(acc, g*og+j, min(8*vectors, og-j), s.O, all, s.Groups > 1)
 		})
 	}

@@ -34,8 +34,11 @@ type tile struct {
 
 	// For float32 products on AVX2, which go through times lines of lines tiles: from one tile to
 	// the next, and from the last one of a line to the first one of the next.
-	times               int // they count them down
-	stepA, stepB, stepC int
+	times int // they count them down
+	stepA int
+	//lint:ignore U1000 only the assembly reads it; tiles of a line share their panel
+	stepB               int
+	stepC               int
 	lineA, lineB, lineC int
 }
 
