@@ -90,8 +90,7 @@ func eachTap(w window, x Type, top, left int, f func(h, v int)) {
 func (p *MaxPool) bind(b *binding, n *Node, in []*Node) step {
 	w, t, source := p.window(), in[0].Out, n.In[0]
 	if bytesOf(t) {
-		shape := kernels.PoolShape{C: t.C, KH: p.KH, KW: p.KW, StrideH: p.StrideH, StrideW: p.StrideW, PadTop: p.Pad.Top, PadLeft: p.Pad.Left,
-			PadBottom: p.Pad.Bottom, PadRight: p.Pad.Right, H: t.H, W: t.W, OH: p.OH, OW: p.OW}
+		shape := p.window().shape(t, p.OH, p.OW)
 		return func(st *state, images int) {
 			y, x := st.value(b.self), st.value(source)
 			shape.MaxCodes(y.U8, y.L, x.U8, x.L, t.Signed, nil, 0, images)
@@ -290,8 +289,7 @@ func (p *AvgPool) interpret(n *Node, in []*Node, x [][]int64) []int64 {
 func (p *AvgPool) bind(b *binding, n *Node, in []*Node) step {
 	t, source := in[0].Out, n.In[0]
 	if bytesOf(t) && t.H*t.W <= math.MaxInt32/255 {
-		shape := kernels.PoolShape{C: t.C, KH: p.KH, KW: p.KW, StrideH: p.StrideH, StrideW: p.StrideW, PadTop: p.Pad.Top, PadLeft: p.Pad.Left,
-			PadBottom: p.Pad.Bottom, PadRight: p.Pad.Right, H: t.H, W: t.W, OH: p.OH, OW: p.OW}
+		shape := p.window().shape(t, p.OH, p.OW)
 		b.scratch(p.OW*t.C, 0, 0)
 		return func(st *state, images int) {
 			y, x, sums := st.value(b.self), st.value(source), st.scratch.I32[:p.OW*t.C]
@@ -325,6 +323,12 @@ func (p *AvgPool) taps(x Type, oh, ow int) (k0, k1, l0, l1 int) {
 	k0, k1 = clip(top, p.KH, 1, x.H)
 	l0, l1 = clip(left, p.KW, 1, x.W)
 	return top + k0, top + k1, left + l0, left + l1
+}
+
+// shape returns a pool of x with oh×ow outputs, as kernels take it.
+func (w window) shape(x Type, oh, ow int) kernels.PoolShape {
+	return kernels.PoolShape{C: x.C, KH: w.kh, KW: w.kw, StrideH: w.strideH, StrideW: w.strideW, PadTop: w.pad.Top, PadLeft: w.pad.Left,
+		PadBottom: w.pad.Bottom, PadRight: w.pad.Right, H: x.H, W: x.W, OH: oh, OW: ow}
 }
 
 // putAverages stores a pixel, whose windows of x have the given sums of codes.

@@ -52,11 +52,11 @@ const (
 
 // A winogradPlan is how winogradForm computes a convolution.
 type winogradPlan struct {
-	partsW, parts int // of a kernel row, and of the kernel
-	out           int // output channels, rounded up to whole vectors
-	tiles         int // that share the scratch
-	wide          int // tiles of a row
-	chunks        []winogradChunk
+	parts  int // of the kernel
+	out    int // output channels, rounded up to whole vectors
+	tiles  int // that share the scratch
+	wide   int // tiles of a row
+	chunks []winogradChunk
 }
 
 // A winogradChunk is a range of channels that are summed at once.

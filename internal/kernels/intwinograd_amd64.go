@@ -65,7 +65,7 @@ const winogradRoom = 80 << 10
 
 // planWinograd returns the plan, with chunks in the place of other ones. The first chunk is the largest.
 func (s *IntConv) planWinograd(chunks []winogradChunk) winogradPlan {
-	p := winogradPlan{partsW: partsOf(s.KW), parts: s.parts(), out: ceil(s.O, 8), wide: tilesOf(s.OW), chunks: chunks[:0]}
+	p := winogradPlan{parts: s.parts(), out: ceil(s.O, 8), wide: tilesOf(s.OW), chunks: chunks[:0]}
 	most := s.winogradChannels()
 	n := (s.C + most - 1) / most
 	size := ceil((s.C+n-1)/n, 16)
