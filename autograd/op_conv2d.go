@@ -221,7 +221,7 @@ type ConvStep interface {
 	// into its final form while it is in the cache.
 	//
 	// f is called once per image. With an image stride of 0, where each worker has memory of
-	// its own for the image it works on, it may be called again.
+	// its own for the image it works on, it may be called again, by two workers at the same time.
 	Upstream(f func(worker, n int) []float32)
 }
 
@@ -238,13 +238,16 @@ type conv struct {
 	bwd      packed
 	tiles    tiles
 	scratch  [][]float32 // of tiles, per worker
-	bands    int         // parts of an image in the forward pass
+	bands    bands       // of y
+	dxBands  bands
 	upstream func(worker, n int) []float32
 	parts    *chunks
 	db       *imageSums
 	forward  func(worker, i int)
-	image    func(worker, n int)
-	apart    bool // images first, then parts
+	// Tasks of the backward pass: an image with all that belongs to it, or, where these are few,
+	// its upstream gradient, and then the parts of dw and the bands of the images.
+	image, bring, task func(worker, i int)
+	few                bool
 }
 
 // Bind implements [Op].
@@ -261,20 +264,28 @@ func (o Conv2DOp) Bind(b *Binding) Step {
 	if k := s.tiles.forward; k != nil {
 		s.fwd.size, s.fwd.pack = k.Size(), k.Pack
 	}
-	s.bands = imageBands(b.Batch, shape.OH)
+	s.bands, s.dxBands = newBands(b.Batch, shape.OH), newBands(b.Batch, 1)
 	s.forward = s.forwardBand
 	if !s.dx.Empty() {
 		s.input = shape.InputGradient()
 		s.bwd = packed{param: p, size: s.input.PackedSize(), pack: s.input.Pack}
 		if k := s.tiles.backward; k != nil {
 			s.bwd.size, s.bwd.pack = k.Size(), k.Pack
+			s.dxBands = newBands(b.Batch, shape.H)
 		}
 	}
 	if !s.dy.Empty() {
-		s.upstream, s.image = s.stored, s.backwardImage
+		s.upstream, s.image, s.bring, s.task = s.stored, s.backwardImage, s.bringImage, s.backwardTask
 	}
 	if !s.dw.Empty() {
 		s.parts = newChunks(b.Batch, weightChunks(b.Batch, shape.WeightSize()), s.tiles.weightSums(&shape), b.Scratch[len(b.Scratch)-1].F32, s.weightChunk)
+	}
+	if w := b.Pool.Workers(); w > 1 {
+		tasks := b.Batch
+		if s.parts != nil {
+			tasks = s.parts.n
+		}
+		s.few = tasks < 2*w && tasks%w != 0
 	}
 	if n := s.tiles.scratch(); n > 0 {
 		for w := range b.Pool.Workers() {
@@ -289,16 +300,9 @@ func (s *conv) Upstream(f func(worker, n int) []float32) { s.upstream = f }
 
 func (s *conv) stored(_, _ int) []float32 { return s.dy.F32 }
 
-// imageBands returns into how many bands of rows each image of a batch is cut:
-// enough to keep workers busy when the batch is small.
-func imageBands(batch, rows int) int {
-	const items = 16
-	return max(1, min(rows/4, items/batch))
-}
-
 func (s *conv) Forward(c *Context) {
 	s.prepare(c)
-	c.Pool.Run(s.y.L.N*s.bands, s.forward)
+	c.Pool.Run(s.bands.all(), s.forward)
 }
 
 // prepare brings weight and bias into the form that bands read.
@@ -310,18 +314,8 @@ func (s *conv) prepare(c *Context) {
 	s.fwd.update(s.w.F32)
 }
 
-// bandRows returns the image and the rows of band i. Bands begin at even rows, where tiles do.
-func (s *conv) bandRows(i int) (n, from, to int) {
-	n, k := i/s.bands, i%s.bands
-	from, to = k*s.s.OH/s.bands&^1, s.s.OH
-	if k+1 < s.bands {
-		to = (k + 1) * s.s.OH / s.bands &^ 1
-	}
-	return n, from, to
-}
-
 func (s *conv) forwardBand(worker, i int) {
-	n, from, to := s.bandRows(i)
+	n, from, to := s.bands.rows(i)
 	band, yl := s.s, s.y.L
 	band.OH, band.PadTop = to-from, s.s.PadTop-from*s.s.StrideH
 	yl.Off += from * yl.SH
@@ -350,12 +344,16 @@ func (s *conv) Backward(c *Context) {
 		s.w.run(c)
 		s.bwd.update(s.w.F32)
 	}
-	s.apart = s.parts == nil || s.parts.n < c.Pool.Workers()
-	if s.apart {
+	switch {
+	case s.few:
+		s.backwardFew(c)
+	case s.parts == nil:
 		c.Pool.Run(s.dy.L.N, s.image)
+	default:
+		s.parts.run(c)
 	}
 	if s.parts != nil {
-		sums := s.parts.run(c)
+		sums := s.parts.sum()
 		if k := s.tiles.weight; k != nil {
 			sums = k.Finish(sums)
 		}
@@ -366,18 +364,30 @@ func (s *conv) Backward(c *Context) {
 	}
 }
 
+// shared reports whether images share the memory of their upstream gradients, each worker having its own.
+func (s *conv) shared() bool { return s.dy.L.SN == 0 }
+
+// backwardImage computes what image n has for itself.
 func (s *conv) backwardImage(worker, n int) { s.backward(worker, n, s.upstream(worker, n)) }
 
-// backward computes what image n has for itself: the gradient of the input and the
-// sums of the upstream gradient.
+// backward computes the gradient of the input of image n and the sums of its upstream gradient.
 func (s *conv) backward(worker, n int, dy []float32) {
-	if s.db != nil {
+	for i := range s.dxBands.per {
+		s.backwardBand(worker, n*s.dxBands.per+i, dy)
+	}
+}
+
+// backwardBand computes band i of the gradient of the input, and with the first band of an image
+// the sums of its upstream gradient.
+func (s *conv) backwardBand(worker, i int, dy []float32) {
+	n, from, to := s.dxBands.rows(i)
+	if s.db != nil && from == 0 {
 		s.db.add(n, dy)
 	}
 	switch k := s.tiles.backward; {
 	case s.dx.Empty():
 	case k != nil:
-		k.Rows(s.dx.F32, s.dx.L, dy, s.dy.L, s.bwd.buf, nil, s.scratch[worker], n, 0, s.s.H, s.dx.Add)
+		k.Rows(s.dx.F32, s.dx.L, dy, s.dy.L, s.bwd.buf, nil, s.scratch[worker], n, from, to, s.dx.Add)
 	default:
 		s.input.Backward(s.dx.F32, s.dx.L, dy, s.dy.L, s.bwd.buf, n, n+1, s.dx.Add)
 	}
@@ -386,10 +396,10 @@ func (s *conv) backward(worker, n int, dy []float32) {
 func (s *conv) weightChunk(worker int, dst []float32, n0, n1 int) {
 	for n := n0; n < n1; n++ {
 		dy := s.dy.F32
-		if !s.apart || s.dy.L.SN == 0 {
+		if !s.few || s.shared() {
 			dy = s.upstream(worker, n)
 		}
-		if !s.apart {
+		if !s.few {
 			s.backward(worker, n, dy)
 		}
 		x := s.x.of(worker, n, -s.s.PadTop, s.s.H+s.s.PadBottom)
@@ -399,6 +409,42 @@ func (s *conv) weightChunk(worker int, dst []float32, n0, n1 int) {
 		}
 		s.s.BackwardWeight(dst, x, s.x.L, dy, s.dy.L, n, n+1, n > n0)
 	}
+}
+
+// backwardFew gives the workers smaller tasks than images.
+func (s *conv) backwardFew(c *Context) {
+	if !s.shared() {
+		c.Pool.Run(s.dy.L.N, s.bring)
+	}
+	tasks := 0
+	if s.parts != nil {
+		tasks = s.parts.n
+	}
+	if !s.dx.Empty() || s.db != nil {
+		tasks += s.dxBands.all()
+	}
+	c.Pool.Run(tasks, s.task)
+	if s.parts != nil {
+		s.parts.addUp(c)
+	}
+}
+
+func (s *conv) bringImage(worker, n int) { s.upstream(worker, n) }
+
+// backwardTask computes a part of dw or, after these, a band of an image.
+func (s *conv) backwardTask(worker, i int) {
+	if s.parts != nil {
+		if i < s.parts.n {
+			s.parts.compute(worker, i)
+			return
+		}
+		i -= s.parts.n
+	}
+	dy := s.dy.F32
+	if s.shared() {
+		dy = s.upstream(worker, i/s.dxBands.per)
+	}
+	s.backwardBand(worker, i, dy)
 }
 
 // packed holds weights in the order of a kernel.

@@ -129,7 +129,7 @@ type fusedConv struct {
 	dzL      Layout
 	finish   *rowLoop // with the statistics of the batch
 	band     func(worker, i int)
-	byImage  bool     // those statistics are summed as the convolution writes images
+	summed   bool     // those statistics are summed as the convolution writes bands
 	cut      *rowLoop // cuts dy in place where sums do not do it
 }
 
@@ -188,8 +188,8 @@ func (s *fusedConv) bindForward(b *Binding) {
 	}
 	s.band = s.conv.forwardBand
 	s.finish = overRows(s.y, s.finishRows)
-	if s.conv.bands == 1 && s.norm.stats.n >= b.Pool.Workers() {
-		s.byImage, s.norm.stats.each = true, s.forwardPart
+	if s.norm.stats.n >= b.Pool.Workers() {
+		s.summed, s.norm.stats.each = true, s.forwardPart
 	}
 }
 
@@ -199,8 +199,8 @@ func (s *fusedConv) Forward(c *Context) {
 	if s.norm != nil && !batch {
 		s.norm.update()
 	}
-	if !s.byImage {
-		c.Pool.Run(s.y.L.N*s.conv.bands, s.band)
+	if !s.summed {
+		c.Pool.Run(s.conv.bands.all(), s.band)
 	}
 	if batch {
 		s.norm.stats.run(c)
@@ -209,21 +209,20 @@ func (s *fusedConv) Forward(c *Context) {
 	}
 }
 
-// forwardPart computes the images of a part of the statistics and their sums.
+// forwardPart computes the bands of a part of the statistics and their sums.
 func (s *fusedConv) forwardPart(worker, i int) {
-	m := s.norm.stats
+	m := s.norm.stats // of the rows that the convolution has
 	m.begin(i)
-	n0, n1 := m.images(i)
-	for n := n0; n < n1; n++ {
-		s.conv.forwardBand(worker, n)
-		m.add(i, n, n+1)
+	for k := m.first(i); k < m.first(i+1); k++ {
+		s.conv.forwardBand(worker, k)
+		m.add(i, k)
 	}
 }
 
 // finishedBand computes a band of an image to the end.
 func (s *fusedConv) finishedBand(worker, i int) {
 	s.conv.forwardBand(worker, i)
-	n, from, to := s.conv.bandRows(i)
+	n, from, to := s.conv.bands.rows(i)
 	s.finishRows(0, n*s.y.L.H+from, n*s.y.L.H+to)
 }
 
@@ -280,14 +279,14 @@ func (s *fusedConv) Backward(c *Context) {
 	s.conv.Backward(c)
 }
 
-// cutPart cuts the images of a part of the sums and takes them in.
+// cutPart cuts the bands of a part of the sums and takes them in.
 func (s *fusedConv) cutPart(_, i int) {
 	m := s.norm.sums
 	m.begin(i)
-	n0, n1 := m.images(i)
-	for n := n0; n < n1; n++ {
-		s.cutRows(0, n*s.dy.L.H, (n+1)*s.dy.L.H)
-		m.add(i, n, n+1)
+	for k := m.first(i); k < m.first(i+1); k++ {
+		n, from, to := m.bands.rows(k)
+		s.cutRows(0, n*s.dy.L.H+from, n*s.dy.L.H+to)
+		m.add(i, k)
 	}
 }
 

@@ -2,6 +2,7 @@ package autograd_test
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"runtime"
 	"slices"
@@ -90,29 +91,63 @@ func bitsOf(p *autograd.Program) []uint32 {
 	return bits
 }
 
+// tiledNet is a network whose convolutions go by tiles in all directions, some behind the others.
+func tiledNet(t *testing.T) *autograd.Graph {
+	t.Helper()
+	g := autograd.NewGraph("tiles")
+	h := g.Input("x", autograd.Float32, 3, 12, 10)
+	for i, channels := range []int{3, 16, 16} {
+		name := fmt.Sprintf("c%d", i)
+		w := g.Param(name+".weight", autograd.Weight, autograd.HeNormal(), 16, channels, 3, 3)
+		k := autograd.Conv2D(name, h, w, g.Param(name+".bias", autograd.Bias, autograd.Uniform(0.1), 16), autograd.ConvAttrs{Pad: autograd.Same(3)})
+		if i < 2 {
+			gamma, beta := g.Param(name+".gamma", autograd.Gamma, autograd.Ones(), 16), g.Param(name+".beta", autograd.Beta, autograd.Zeros(), 16)
+			k = autograd.BatchNorm(name+".bn", k, gamma, beta, autograd.BatchNormAttrs{})
+		}
+		if i == 1 {
+			k = autograd.Add("sum", k, h)
+		}
+		h = autograd.ReLU(name+".relu", k)
+	}
+	fc := g.Param("fc.weight", autograd.Weight, autograd.HeNormal(), 5, 16*12*10)
+	logits := autograd.Linear("fc", autograd.Flatten("flat", h), fc, nil)
+	g.SetOutput("logits", logits)
+	g.SetOutput("loss", autograd.SoftmaxCrossEntropy("loss", logits, g.Input("labels", autograd.Int32), 0))
+	g.Initialize(3)
+	if err := g.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// Where a batch has few images the workers share them.
 func TestWorkersChangeNoByte(t *testing.T) {
-	for _, mode := range []autograd.Mode{autograd.Train, autograd.Frozen} {
-		var want []uint32
-		for _, workers := range []int{0, 1, 2, 3} {
-			g := convNet(t)
-			var pool *autograd.Pool
-			if workers > 0 {
-				pool = parallel.New(workers)
-				defer pool.Close()
-			}
-			p := compile(t, g, autograd.CompileOptions{Mode: mode, Batch: netBatch, Pool: pool, Seed: 5, Poison: workers == 2})
-			loadNet(t, p)
-			p.SetStep(2, 0)
-			p.Forward()
-			p.Backward()
-			got := bitsOf(p)
-			if len(got) < 1000 {
-				t.Fatalf("only %d numbers to compare", len(got))
-			}
-			if want == nil {
-				want = got
-			} else if !slices.Equal(got, want) {
-				t.Errorf("%s: %d workers give other bytes", mode, workers)
+	for _, net := range []func(t *testing.T) *autograd.Graph{convNet, tiledNet} {
+		for _, batch := range []int{1, 2, 3, netBatch} {
+			for _, mode := range []autograd.Mode{autograd.Train, autograd.Frozen} {
+				var want []uint32
+				for _, workers := range []int{0, 1, 2, 3, 5} {
+					g := net(t)
+					var pool *autograd.Pool
+					if workers > 0 {
+						pool = parallel.New(workers)
+						defer pool.Close()
+					}
+					p := compile(t, g, autograd.CompileOptions{Mode: mode, Batch: batch, Pool: pool, Seed: 5, Poison: workers == 2})
+					loadNet(t, p)
+					p.SetStep(2, 0)
+					p.Forward()
+					p.Backward()
+					got := bitsOf(p)
+					if len(got) < 1000 {
+						t.Fatalf("only %d numbers to compare", len(got))
+					}
+					if want == nil {
+						want = got
+					} else if !slices.Equal(got, want) {
+						t.Errorf("%s of %d images in %s: %d workers give other bytes", g.Name(), batch, mode, workers)
+					}
+				}
 			}
 		}
 	}

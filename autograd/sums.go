@@ -21,14 +21,20 @@ func newChunks(batch, n, size int, memory []float32, chunk func(worker int, dst 
 	return c
 }
 
-// run returns the sum, which lies in the memory of the chunks.
-func (c *chunks) run(ctx *Context) []float32 {
+func (c *chunks) run(ctx *Context) {
 	ctx.Pool.Run(c.n, c.each)
+	c.addUp(ctx)
+}
+
+// addUp adds the parts up when all are computed.
+func (c *chunks) addUp(ctx *Context) {
 	if c.n > 1 {
 		ctx.Pool.Run(blocks(c.size, sumBlock), c.add)
 	}
-	return c.part[:c.size]
 }
+
+// sum returns the sum, which lies in the memory of the chunks.
+func (c *chunks) sum() []float32 { return c.part[:c.size] }
 
 func (c *chunks) compute(worker, i int) {
 	c.chunk(worker, c.part[i*c.size:(i+1)*c.size], i*c.batch/c.n, (i+1)*c.batch/c.n)
@@ -50,11 +56,37 @@ func (c *chunks) sumBlock(_, b int) {
 	}
 }
 
+// bands are the pieces of the images of a batch: whole images or, where these are few, some
+// rows of one. They depend on shapes alone.
+type bands struct {
+	images, height int
+	per            int // bands of an image
+}
+
+func newBands(images, height int) bands {
+	const few = 16
+	return bands{images, height, max(1, min(height/4, few/max(images, 1)))}
+}
+
+// all returns the number of bands.
+func (b bands) all() int { return b.images * b.per }
+
+// rows returns the image and the rows of band i. It begins at an even row, where tiles do.
+func (b bands) rows(i int) (n, from, to int) {
+	n, i = i/b.per, i%b.per
+	from, to = i*b.height/b.per&^1, b.height
+	if i+1 < b.per {
+		to = (i + 1) * b.height / b.per &^ 1
+	}
+	return n, from, to
+}
+
 // moments computes the sums of a and of a·b over the batch, the rows and the
 // columns, per channel and in float64.
 type moments struct {
-	a, b View
-	n    int // parts
+	a, b  View
+	bands bands
+	n     int // parts
 	// A and AB are the sums.
 	A, AB []float64
 	part  []float64 // per part the sums of a, then of a·b
@@ -66,7 +98,8 @@ type moments struct {
 func newMoments(a, b View) *moments {
 	c := a.L.C
 	rows, length := a.Rows()
-	m := &moments{a: a, b: b, n: max(1, min(a.L.N, 64, rows*length/2048)), A: make([]float64, c), AB: make([]float64, c)}
+	m := &moments{a: a, b: b, bands: newBands(a.L.N, a.L.H), A: make([]float64, c), AB: make([]float64, c)}
+	m.n = max(1, min(m.bands.all(), 64, rows*length/2048))
 	m.part = make([]float64, m.n*2*c)
 	m.each = m.compute
 	return m
@@ -93,22 +126,27 @@ func (m *moments) sums(i int) []float64 {
 	return m.part[i*width : (i+1)*width]
 }
 
-// images returns the images n0..n1-1 of part i.
-func (m *moments) images(i int) (n0, n1 int) { return i * m.a.L.N / m.n, (i + 1) * m.a.L.N / m.n }
+// first returns the first band of part i, which ends where the next part begins.
+func (m *moments) first(i int) int { return i * m.bands.all() / m.n }
 
 func (m *moments) compute(_, i int) {
 	m.begin(i)
-	n0, n1 := m.images(i)
-	m.add(i, n0, n1)
+	for k := m.first(i); k < m.first(i+1); k++ {
+		m.add(i, k)
+	}
 }
 
 // begin empties part i.
 func (m *moments) begin(i int) { clear(m.sums(i)) }
 
-// add takes images n0..n1-1 into part i.
-func (m *moments) add(i, n0, n1 int) {
+// add takes band k into part i.
+func (m *moments) add(i, k int) {
 	s, ch := m.sums(i), len(m.A)
-	kernels.ChannelProducts(s[:ch], s[ch:], m.a.F32, m.a.L, m.b.F32, m.b.L, n0, n1)
+	n, from, to := m.bands.rows(k)
+	a, b := m.a.L, m.b.L
+	a.Off, a.H = a.Row(0, from), to-from
+	b.Off = b.Row(0, from)
+	kernels.ChannelProducts(s[:ch], s[ch:], m.a.F32, a, m.b.F32, b, n, n+1)
 }
 
 // channelSums writes the gradient of a vector that is added to every pixel.

@@ -71,7 +71,12 @@ const testBatch = 6
 
 func compileFor(t *testing.T, g *autograd.Graph, mode autograd.Mode, pool *autograd.Pool, plain bool) *autograd.Program {
 	t.Helper()
-	p, err := g.Compile(autograd.CompileOptions{Mode: mode, Batch: testBatch, Pool: pool, Plain: plain})
+	return compileBatch(t, g, mode, testBatch, pool, plain)
+}
+
+func compileBatch(t *testing.T, g *autograd.Graph, mode autograd.Mode, batch int, pool *autograd.Pool, plain bool) *autograd.Program {
+	t.Helper()
+	p, err := g.Compile(autograd.CompileOptions{Mode: mode, Batch: batch, Pool: pool, Plain: plain})
 	if err != nil {
 		t.Fatalf("%s: %v", mode, err)
 	}
@@ -217,37 +222,44 @@ func compareCodes(a, b []int64) (share float64, most int64) {
 	return float64(n) / float64(len(a)), most
 }
 
-// TestThreadsChangeNothing runs a step with 1, 2 and 3 workers.
+// TestThreadsChangeNothing runs a step with 1, 2 and 3 workers, also on batches of which workers share
+// the images.
 func TestThreadsChangeNothing(t *testing.T) {
 	for name, spec := range specs() {
-		var want map[string][]float32
-		for _, workers := range []int{1, 2, 3} {
-			pool := parallel.New(workers)
-			g := prepared(t, spec)
-			got := map[string][]float32{}
-			for _, mode := range []autograd.Mode{autograd.Train, autograd.Frozen} {
-				p := compileFor(t, g, mode, pool, false)
-				loadRandom(p, 4)
-				p.Forward()
-				p.Backward()
-				p.Commit()
-				for _, q := range p.Params() {
-					got[mode.String()+q.Name] = append([]float32(nil), q.Grad...)
-				}
-				for _, s := range g.States() {
-					got[mode.String()+s.Name] = append([]float32(nil), s.Value...)
-				}
+		for _, batch := range []int{1, 2, testBatch} {
+			t.Run(fmt.Sprintf("%s/%d", name, batch), func(t *testing.T) { threadsChangeNothing(t, spec, batch) })
+		}
+	}
+}
+
+func threadsChangeNothing(t *testing.T, spec Spec, batch int) {
+	var want map[string][]float32
+	for _, workers := range []int{1, 2, 3} {
+		pool := parallel.New(workers)
+		g := prepared(t, spec)
+		got := map[string][]float32{}
+		for _, mode := range []autograd.Mode{autograd.Train, autograd.Frozen} {
+			p := compileBatch(t, g, mode, batch, pool, false)
+			loadRandom(p, 4)
+			p.Forward()
+			p.Backward()
+			p.Commit()
+			for _, q := range p.Params() {
+				got[mode.String()+q.Name] = append([]float32(nil), q.Grad...)
 			}
-			pool.Close()
-			if want == nil {
-				want = got
-				continue
+			for _, s := range g.States() {
+				got[mode.String()+s.Name] = append([]float32(nil), s.Value...)
 			}
-			for k, v := range got {
-				for i := range v {
-					if math.Float32bits(v[i]) != math.Float32bits(want[k][i]) {
-						t.Fatalf("%s: %s[%d]: %v with %d workers, %v with 1", name, k, i, v[i], workers, want[k][i])
-					}
+		}
+		pool.Close()
+		if want == nil {
+			want = got
+			continue
+		}
+		for k, v := range got {
+			for i := range v {
+				if math.Float32bits(v[i]) != math.Float32bits(want[k][i]) {
+					t.Fatalf("%s[%d]: %v with %d workers, %v with 1", k, i, v[i], workers, want[k][i])
 				}
 			}
 		}

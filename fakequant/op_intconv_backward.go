@@ -17,7 +17,7 @@ type intBackward struct {
 	inner    autograd.Step
 	dw, db   autograd.View
 	parts    []float64 // Σ dy·(q−z) of every image
-	mask     *rowLoop  // of a linear layer; a convolution masks image by image
+	mask     *rowLoop  // of a linear layer or in front of a pool; a convolution masks image by image
 	bits     []uint8
 	rowBytes int
 	dots     []float64 // Σ dŵ·(q−z) of every piece of the weight
@@ -73,6 +73,10 @@ func (s *intConvStep) bindBackward() {
 		s.batch.bindBackward(conv)
 	case s.pool != nil:
 		conv.Upstream(s.pool.upstream)
+		if o.Out.learned() {
+			_, length := s.pool.dy.Rows()
+			k.mask = newRowLoop(b.Batch, length*s.pool.dy.L.H, s.pool.sumImage)
+		}
 	case images:
 		k.bits = b.Saved[len(b.Saved)-1].U8
 		conv.Upstream(k.maskImage)

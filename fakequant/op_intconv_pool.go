@@ -96,13 +96,14 @@ func (k *intPool) upstream(worker, n int) []float32 {
 		row := dz[k.dzAt.Row(0, h):][:length]
 		kernels.SelectBits(row, row, k.bits[(n*s.shape.OH+h)*rowBytes:][:rowBytes], false)
 	}
-	if !s.o.Out.learned() {
-		return dz
-	}
-	sum := 0.0
-	dy, y := k.dy, k.y
-	_, length = dy.Rows()
-	top := cutsTop(s.o.act, s.requant.Hi, y.Grid)
+	return dz
+}
+
+// sumImage takes in what image n adds to the range's gradient, which reads dy.
+func (k *intPool) sumImage(_, n int) {
+	s, dy, y := k.s, k.dy, k.y
+	_, length := dy.Rows()
+	sum, top := 0.0, cutsTop(s.o.act, s.requant.Hi, y.Grid)
 	for r := n * y.L.H; r < (n+1)*y.L.H; r++ {
 		d := dy.F32[dy.Row(r):][:length]
 		if top {
@@ -111,7 +112,6 @@ func (k *intPool) upstream(worker, n int) []float32 {
 		sum += dotCodes(d, y, y.Row(r))
 	}
 	s.back.parts[n] = sum
-	return dz
 }
 
 // maskRow sets to 0 what does not pass of row r of the pool's gradient.
