@@ -234,6 +234,7 @@ type conv struct {
 	y        View
 	dx, dw   View
 	dy       View
+	sums     []View // per worker, dx of one image; nil where it is summed where it lies
 	fwd      packed
 	bwd      packed
 	tiles    tiles
@@ -272,6 +273,8 @@ func (o Conv2DOp) Bind(b *Binding) Step {
 		if k := s.tiles.backward; k != nil {
 			s.bwd.size, s.bwd.pack = k.Size(), k.Pack
 			s.dxBands = newBands(b.Batch, shape.H)
+		} else if s.dx.Add && !s.input.AddsOnce() {
+			s.sums = sumsOf(s.dx, b.Pool.Workers())
 		}
 	}
 	if !s.dy.Empty() {
@@ -388,9 +391,27 @@ func (s *conv) backwardBand(worker, i int, dy []float32) {
 	case s.dx.Empty():
 	case k != nil:
 		k.Rows(s.dx.F32, s.dx.L, dy, s.dy.L, s.bwd.buf, nil, s.scratch[worker], n, from, to, s.dx.Add)
+	case s.sums != nil:
+		sum := s.sums[worker]
+		s.input.Backward(sum.F32, sum.L, dy, s.dy.L, s.bwd.buf, n, n+1, false)
+		for h := range s.s.H {
+			copyRow(s.dx.f32Row(n*s.s.H+h), sum.f32Row(h), true)
+		}
 	default:
 		s.input.Backward(s.dx.F32, s.dx.L, dy, s.dy.L, s.bwd.buf, n, n+1, s.dx.Add)
 	}
+}
+
+// sumsOf returns memory for one image of dx for each worker, with an image stride of 0. A gradient is complete
+// before it is added to another, so that the order of these changes no byte.
+func sumsOf(dx View, workers int) []View {
+	l, size := layoutOf(dx.Type.WithBatch(1), Border{})
+	l.N, l.SN = dx.L.N, 0
+	sums := make([]View, workers)
+	for i := range sums {
+		sums[i] = View{Type: dx.Type, L: l, Memory: Memory{DType: Float32, F32: make([]float32, size)}}
+	}
+	return sums
 }
 
 func (s *conv) weightChunk(worker int, dst []float32, n0, n1 int) {

@@ -252,3 +252,25 @@ func TestPoisonShowsFalseClaims(t *testing.T) {
 		}
 	}
 }
+
+// The gradient of a convolution of few channels is summed row by row. Another one, to which it is added, comes
+// before it or after it as the convolution is fused with what follows or not.
+func TestOrderOfGradientsChangesNoByte(t *testing.T) {
+	g := autograd.NewGraph("branches")
+	x := autograd.ReLU("branch", g.Input("x", autograd.Float32, 2, 4, 5))
+	w := g.Param("weight", autograd.Weight, autograd.Uniform(1), 1, 2, 3, 3)
+	conv := autograd.Conv2D("conv", x, w, nil, autograd.ConvAttrs{Pad: autograd.Same(3)})
+	second := autograd.ReLU("second", autograd.ReLU("first", x))
+	k := autograd.ReLU("relu", conv)
+	flat := autograd.Flatten("flat", autograd.Concat("concat", autograd.ReLU("third", k), second))
+	y := autograd.Linear("fc", flat, g.Param("fc.weight", autograd.Weight, autograd.Uniform(1), 3, 3*4*5), nil)
+	g.SetOutput("y", y)
+	g.SetOutput("loss", autograd.SoftmaxCrossEntropy("loss", y, g.Input("labels", autograd.Int32), 0))
+	g.Initialize(1)
+	if err := g.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(outcome(t, g, autograd.CompileOptions{}), outcome(t, g, autograd.CompileOptions{Unfused: true})) {
+		t.Error("the order in which gradients are added changes the result")
+	}
+}

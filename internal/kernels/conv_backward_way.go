@@ -77,6 +77,10 @@ func (g *InputGradient) Pack(dst, w []float32) {
 	}
 }
 
+// AddsOnce reports whether Backward, where it adds to dx, rounds the gradient before it adds it. By rows it
+// adds the rows of the kernel one after the other.
+func (g *InputGradient) AddsOnce() bool { return g.way != byRows }
+
 // Backward computes the gradient dx of the input from the gradient dy of the
 // output for images n0..n1-1, or adds it to dx. packed comes from Pack; dy
 // has a border of zeros as DyBorder says. The border of dx is left alone.
