@@ -261,17 +261,17 @@ func (o Conv2DOp) Bind(b *Binding) Step {
 	}
 	p := b.Node.Input(1).Param()
 	s.tiles = tilesOf(shape)
-	s.fwd = packed{param: p, size: shape.ForwardSize(), pack: s.s.PackForward}
+	s.fwd = packed{param: p, size: shape.ForwardSize(), pieces: s.s.ForwardPanels(), pack: s.s.PackForwardPanel}
 	if k := s.tiles.forward; k != nil {
-		s.fwd.size, s.fwd.pack = k.Size(), k.Pack
+		s.fwd.tiled(k)
 	}
 	s.bands, s.dxBands = newBands(b.Batch, shape.OH), newBands(b.Batch, 1)
 	s.forward = s.forwardBand
 	if !s.dx.Empty() {
 		s.input = shape.InputGradient()
-		s.bwd = packed{param: p, size: s.input.PackedSize(), pack: s.input.Pack}
+		s.bwd = packed{param: p, size: s.input.PackedSize(), pieces: 1, pack: func(dst, w []float32, _ int) { s.input.Pack(dst, w) }}
 		if k := s.tiles.backward; k != nil {
-			s.bwd.size, s.bwd.pack = k.Size(), k.Pack
+			s.bwd.tiled(k)
 			s.dxBands = newBands(b.Batch, shape.H)
 		} else if s.dx.Add && !s.input.AddsOnce() {
 			s.sums = sumsOf(s.dx, b.Pool.Workers())
@@ -314,7 +314,7 @@ func (s *conv) prepare(c *Context) {
 	if s.b != nil {
 		s.b.run(c)
 	}
-	s.fwd.update(s.w.F32)
+	s.fwd.update(c, s.w.F32)
 }
 
 func (s *conv) forwardBand(worker, i int) {
@@ -345,7 +345,7 @@ func (s *conv) Backward(c *Context) {
 	}
 	if !s.dx.Empty() {
 		s.w.run(c)
-		s.bwd.update(s.w.F32)
+		s.bwd.update(c, s.w.F32)
 	}
 	switch {
 	case s.few:
@@ -474,11 +474,19 @@ type packed struct {
 	version uint64
 	size    int
 	buf     []float32 // nil before the first update
-	pack    func(dst, w []float32)
+	pieces  int
+	pack    func(dst, w []float32, piece int)
+	w       []float32
+	task    func(worker, i int)
+}
+
+// tiled packs for k.
+func (p *packed) tiled(k *kernels.Winograd) {
+	p.size, p.pieces, p.pack = k.Size(), k.Panels(), k.PackPanel
 }
 
 // update packs w again unless it is a parameter that has not changed.
-func (p *packed) update(w []float32) {
+func (p *packed) update(c *Context, w []float32) {
 	if p.param != nil {
 		v := p.param.Version()
 		if p.buf != nil && p.version == v {
@@ -487,7 +495,10 @@ func (p *packed) update(w []float32) {
 		p.version = v
 	}
 	if p.buf == nil { // a fused operation may never run the forward pass
-		p.buf = make([]float32, p.size)
+		p.buf, p.task = make([]float32, p.size), p.piece
 	}
-	p.pack(p.buf, w)
+	p.w = w
+	c.Pool.Run(p.pieces, p.task)
 }
+
+func (p *packed) piece(_, i int) { p.pack(p.buf, p.w, i) }

@@ -102,7 +102,7 @@ func (LinearOp) Bind(b *Binding) Step {
 		s.b = b.floatsOf(2, Border{})
 		s.db = newChannelSums(b.GradIn[2], b.GradOut)
 	}
-	s.packed = packed{param: b.Node.Input(1).Param(), size: s.ForwardSize(), pack: s.PackForward}
+	s.packed = packed{param: b.Node.Input(1).Param(), size: s.ForwardSize(), pieces: s.ForwardPanels(), pack: s.PackForwardPanel}
 	s.forward = s.forwardBlock
 	if !s.dx.Empty() {
 		s.input = s.inputBlock
@@ -125,7 +125,7 @@ func (s *linear) Forward(c *Context) {
 	if s.b != nil {
 		s.b.run(c)
 	}
-	s.packed.update(s.realWeights())
+	s.packed.update(c, s.realWeights())
 	c.Pool.Run(blocks(s.n, linearBlock), s.forward)
 }
 

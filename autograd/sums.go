@@ -48,10 +48,7 @@ func (c *chunks) sumBlock(_, b int) {
 	for step := 1; step < c.n; step *= 2 {
 		for i := 0; i+step < c.n; i += 2 * step {
 			dst := c.part[i*c.size+from : i*c.size+to]
-			src := c.part[(i+step)*c.size+from:][:len(dst)]
-			for k := range dst {
-				dst[k] += src[k]
-			}
+			kernels.Add(dst, dst, c.part[(i+step)*c.size+from:])
 		}
 	}
 }

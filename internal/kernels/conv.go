@@ -93,6 +93,9 @@ func panel(j, n int) int {
 	return panelWidth
 }
 
+// panels returns the number of panels of n columns.
+func panels(n int) int { return (n + panelWidth - 1) / panelWidth }
+
 // panelColumns returns the columns of all panels of n columns, padding included.
 func panelColumns(n int) int {
 	sum := 0

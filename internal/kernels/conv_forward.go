@@ -12,26 +12,35 @@ func (s *ConvShape) ForwardSize() int {
 // PackForward brings the weights w [O Cg KH KW] into the order that Forward
 // reads: [group][panel][kh][kw][c][column], or [kh][kw][C] if depthwise.
 func (s *ConvShape) PackForward(dst, w []float32) {
-	cg, og := s.groups()
+	for i := range s.ForwardPanels() {
+		s.PackForwardPanel(dst, w, i)
+	}
+}
+
+// ForwardPanels returns how many panels the packed weights have.
+func (s *ConvShape) ForwardPanels() int {
+	if s.Depthwise() {
+		return 1
+	}
+	_, og := s.groups()
+	return s.Groups * panels(og)
+}
+
+// PackForwardPanel does the part of PackForward that panel i needs.
+func (s *ConvShape) PackForwardPanel(dst, w []float32, i int) {
 	if s.Depthwise() {
 		s.packTaps(dst, w)
 		return
 	}
-	at := 0
-	taps := s.KH * s.KW
-	for g := range s.Groups {
-		for j := 0; j < og; j += panelWidth {
-			width := panel(j, og)
-			columns := min(width, og-j)
-			size := taps * cg * width
-			p := dst[at : at+size]
-			at += size
-			if columns < width {
-				clear(p)
-			}
-			packColumns(p, w[(g*og+j)*cg*taps:], width, columns, cg, taps)
-		}
+	cg, og := s.groups()
+	g, j := i/panels(og), i%panels(og)*panelWidth
+	width, taps := panel(j, og), s.KH*s.KW
+	columns := min(width, og-j)
+	p := dst[(g*panelColumns(og)+j)*taps*cg:][:width*taps*cg]
+	if columns < width {
+		clear(p)
 	}
+	packColumns(p, w[(g*og+j)*cg*taps:], width, columns, cg, taps)
 }
 
 // Forward computes y = conv(x) + bias for images n0..n1-1. packed comes from

@@ -11,8 +11,22 @@ func (l Linear) ForwardSize() int { return panelColumns(l.O) * l.I }
 // PackForward brings the weights w [O I] into the order that Forward reads:
 // [panel][i][column].
 func (l Linear) PackForward(dst, w []float32) {
-	s := ConvShape{C: l.I, O: l.O, KH: 1, KW: 1, Groups: 1}
+	s := l.conv()
 	s.PackForward(dst, w)
+}
+
+// conv returns the convolution of one pixel that has the same weights.
+func (l Linear) conv() ConvShape {
+	return ConvShape{C: l.I, O: l.O, KH: 1, KW: 1, Groups: 1}
+}
+
+// ForwardPanels returns how many panels the packed weights have.
+func (l Linear) ForwardPanels() int { return panels(l.O) }
+
+// PackForwardPanel does the part of PackForward that panel i needs.
+func (l Linear) PackForwardPanel(dst, w []float32, i int) {
+	s := l.conv()
+	s.PackForwardPanel(dst, w, i)
 }
 
 // Forward computes rows n0..n1-1 of y [N O] = x [N I]·wᵀ + bias. packed comes from

@@ -62,27 +62,34 @@ func (k *Winograd) Size() int { return tilePoints * k.C * panelColumns(k.O) }
 
 // Pack transforms the weights w [O C 3 3] of the convolution, [panel][point][c][column].
 func (k *Winograd) Pack(dst, w []float32) {
-	at := 0
-	for j := 0; j < k.O; j += panelWidth {
-		width := panel(j, k.O)
-		columns, plane := min(width, k.O-j), k.C*width
-		u := dst[at : at+tilePoints*plane]
-		at += len(u)
-		g := u[(tilePoints-kernelTaps)*plane:]
-		if columns < width {
-			clear(g)
-		}
-		if k.rotated {
-			b := tapBlock{n: kernelTaps, columns: columns, width: width, outputs: k.C, step: k.O * kernelTaps, taps: kernelTaps}
-			for i := range kernelTaps {
-				b.to[i] = (kernelTaps - 1 - i) * plane
-			}
-			packTapBlock(g, w[j*kernelTaps:], b)
-		} else {
-			packColumns(g, w[j*k.C*kernelTaps:], width, columns, k.C, kernelTaps)
-		}
-		spreadWeights(u, g, plane)
+	for i := range k.Panels() {
+		k.PackPanel(dst, w, i)
 	}
+}
+
+// Panels returns how many panels the packed weights have.
+func (k *Winograd) Panels() int { return panels(k.O) }
+
+// PackPanel does the part of Pack that panel i needs.
+func (k *Winograd) PackPanel(dst, w []float32, i int) {
+	j := i * panelWidth
+	width := panel(j, k.O)
+	columns, plane := min(width, k.O-j), k.C*width
+	u := dst[tilePoints*k.C*j:][:tilePoints*plane]
+	g := u[(tilePoints-kernelTaps)*plane:]
+	if columns < width {
+		clear(g)
+	}
+	if k.rotated {
+		b := tapBlock{n: kernelTaps, columns: columns, width: width, outputs: k.C, step: k.O * kernelTaps, taps: kernelTaps}
+		for i := range kernelTaps {
+			b.to[i] = (kernelTaps - 1 - i) * plane
+		}
+		packTapBlock(g, w[j*kernelTaps:], b)
+	} else {
+		packColumns(g, w[j*k.C*kernelTaps:], width, columns, k.C, kernelTaps)
+	}
+	spreadWeights(u, g, plane)
 }
 
 // tiles returns how many tiles go through the products together: as many as fit into the
