@@ -179,15 +179,34 @@ func TestMemoryPlanChangesNoByte(t *testing.T) {
 		if got := outcome(t, g, autograd.CompileOptions{Poison: true, Pool: pool}); !slices.Equal(got, want) {
 			t.Fatalf("poisoned memory and workers change the result of\n%s", shape(g))
 		}
-		// With every value wanted, nothing is freed and nothing works in place.
+		// With every value wanted, nothing is freed, nothing works in place and nothing is fused.
+		unfused := outcome(t, g, autograd.CompileOptions{Unfused: true})
 		var all []string
 		for _, n := range g.Nodes() {
 			all = append(all, n.Name())
 		}
-		if got := outcome(t, g, autograd.CompileOptions{Wanted: all}); !slices.Equal(got, want) {
+		if got := outcome(t, g, autograd.CompileOptions{Wanted: all}); !slices.Equal(got, unfused) {
 			t.Fatalf("memory reuse changes the result of\n%s", shape(g))
 		}
+		if mostReaders(g) < 3 && !slices.Equal(want, unfused) {
+			t.Fatalf("fusions change the result of\n%s", shape(g))
+		}
 	})
+}
+
+// mostReaders returns how often the most read value is an operand. The gradients of three readers are added in
+// the order in which these run, which fusing may change.
+func mostReaders(g *autograd.Graph) int {
+	most, readers := 0, map[*autograd.Node]int{}
+	for _, n := range g.Nodes() {
+		for _, x := range n.Inputs() {
+			if x != nil {
+				readers[x]++
+				most = max(most, readers[x])
+			}
+		}
+	}
+	return most
 }
 
 // lyingOp is y = x², whose backward pass reads x without claiming it.
