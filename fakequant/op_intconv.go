@@ -205,10 +205,15 @@ func (o IntConvOp) Bind(b *autograd.Binding) autograd.Step {
 	} else {
 		*b.Out.Grid = quant.Grid{BitWidth: 32, Signed: true, Scale: []float32{1}}
 	}
+	const few = 16
+	s.bands = s.driver.Bands(few / b.Batch)
 	s.bindPhase()
 	s.forward = s.forwardBlock
+	if s.bands > 1 {
+		s.forward = s.forwardBand
+	}
 	if o.Pool != nil {
-		s.pool = newIntPool(s)
+		s.pool, s.bands = newIntPool(s), 1
 		s.forward = s.pool.forwardImage
 	}
 	s.bindBackward()
@@ -243,6 +248,7 @@ type intConvStep struct {
 	passHi   []int64
 	observe  bool
 	overflow bool // a bias does not fit its accumulator
+	bands    int  // of rows that an image is cut into: more than one where images are few
 	forward  func(worker, i int)
 
 	batch *intBatch    // batch phase, else nil
@@ -258,7 +264,8 @@ func (s *intConvStep) block() int {
 	return 1
 }
 
-func (s *intConvStep) blocks() int { return (s.b.Batch + s.block() - 1) / s.block() }
+// tasks returns how many tasks the forward pass has.
+func (s *intConvStep) tasks() int { return (s.b.Batch + s.block() - 1) / s.block() * s.bands }
 
 func (s *intConvStep) bindPhase() {
 	o, b := s.o, s.b
@@ -334,7 +341,7 @@ func (s *intConvStep) Forward(c *autograd.Context) {
 	g := s.b.Out.Grid
 	if s.o.Out == nil {
 		s.commonScale(g)
-		c.Pool.Run(s.blocks(), s.forward)
+		c.Pool.Run(s.tasks(), s.forward)
 		return
 	}
 	s.o.Out.setGrid(g)
@@ -347,7 +354,7 @@ func (s *intConvStep) Forward(c *autograd.Context) {
 	for i := range s.taps {
 		s.taps[i].Reset()
 	}
-	c.Pool.Run(s.blocks(), s.forward)
+	c.Pool.Run(s.tasks(), s.forward)
 	if s.observe {
 		s.observeAccumulators()
 	}
@@ -371,11 +378,20 @@ func (s *intConvStep) commonScale(g *quant.Grid) {
 func (s *intConvStep) forwardBlock(worker, i int) {
 	n0 := i * s.block()
 	n1 := min(n0+s.block(), s.b.Batch)
-	var taps *integer.Taps
-	if s.passLo != nil || s.observe {
-		taps = &s.taps[worker]
+	s.driver.Forward(s.y, s.x, n0, n1, s.scratch[worker], s.tapsOf(worker))
+}
+
+func (s *intConvStep) forwardBand(worker, i int) {
+	oh0, oh1 := s.driver.BandRows(i%s.bands, s.bands)
+	s.driver.ForwardRows(s.y, s.x, i/s.bands, oh0, oh1, s.scratch[worker], s.tapsOf(worker))
+}
+
+// tapsOf returns what a worker notes of accumulators; nil where nobody asks.
+func (s *intConvStep) tapsOf(worker int) *integer.Taps {
+	if s.passLo == nil && !s.observe {
+		return nil
 	}
-	s.driver.Forward(s.y, s.x, n0, n1, s.scratch[worker], taps)
+	return &s.taps[worker]
 }
 
 // observeAccumulators shows the quantizer the range of the values behind the

@@ -30,7 +30,7 @@ type intBatch struct {
 	a, off  []float32    // [v = acc·a + off]
 	factors [3][]float64 // [dp = f0·dy + (f1 + f2·acc)]
 
-	accumulate, mask func(worker, n int)
+	accumulate, mask func(worker, i int)
 	emit             *rowLoop
 	input            *rowLoop // of a linear layer; a convolution computes the gradient image by image
 	// Per image: Σdz and Σdz·acc for each channel, and Σdy·(q−z).
@@ -58,7 +58,7 @@ func newIntBatch(s *intConvStep) *intBatch {
 			k.worker[i].least, k.worker[i].most = make([]int32, c), make([]int32, c)
 		}
 	}
-	k.accumulate, k.emit = k.accumulateImage, newRowLoop(n*s.shape.OH, k.rowLen, k.emitRow)
+	k.accumulate, k.emit = k.accumulateBand, newRowLoop(n*s.shape.OH, k.rowLen, k.emitRow)
 	return k
 }
 
@@ -80,13 +80,13 @@ func (k *intBatch) bindBackward(conv autograd.ConvStep) {
 // row returns the accumulators of row r = n·OH + h.
 func (k *intBatch) row(r int) []int32 { return k.acc[r*k.rowLen : (r+1)*k.rowLen] }
 
-// accumulateImage computes the accumulators of one image, without bias, and
-// takes them in.
-func (k *intBatch) accumulateImage(worker, n int) {
+// accumulateBand computes the accumulators of a band of an image, without bias, and takes them in.
+func (k *intBatch) accumulateBand(worker, i int) {
 	s, w := k.s, &k.worker[worker]
-	per := s.shape.OH * k.rowLen
-	acc := k.acc[n*per : (n+1)*per]
-	s.driver.Accumulators(acc, nil, s.x, n, 0, s.shape.OH, s.scratch[worker])
+	n := i / s.bands
+	oh0, oh1 := s.driver.BandRows(i%s.bands, s.bands)
+	acc := k.acc[(n*s.shape.OH+oh0)*k.rowLen : (n*s.shape.OH+oh1)*k.rowLen]
+	s.driver.Accumulators(acc, nil, s.x, n, oh0, oh1, s.scratch[worker])
 	w.moments.Add(acc)
 	if w.least != nil {
 		kernels.AccumulatorRange(w.least, w.most, acc)
@@ -101,7 +101,7 @@ func (k *intBatch) forward(c *autograd.Context) {
 			w.least[i], w.most[i] = math.MaxInt32, math.MinInt32
 		}
 	}
-	c.Pool.Run(s.b.Batch, k.accumulate)
+	c.Pool.Run(s.b.Batch*s.bands, k.accumulate)
 	all := k.worker[0]
 	for _, w := range k.worker[1:] {
 		all.moments.Merge(w.moments)

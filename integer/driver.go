@@ -327,6 +327,31 @@ func (d *ConvDriver) Forward(y, x Codes, n0, n1 int, scratch Scratch, taps *Taps
 	extremes.addTo(taps)
 }
 
+// Bands returns into how many bands of output rows, at most as many as given, an image can be cut without
+// waste; a linear layer has one.
+func (d *ConvDriver) Bands(most int) int {
+	if d.linear {
+		return 1
+	}
+	return max(1, min(most, d.units()))
+}
+
+// BandRows returns the rows oh0 … oh1−1 of band i of an image that is cut into bands.
+func (d *ConvDriver) BandRows(i, bands int) (oh0, oh1 int) {
+	first := func(i int) int { return min(i*d.units()/bands*d.conv.RowUnit(), d.conv.OH) }
+	return first(i), first(i + 1)
+}
+
+// ForwardRows is Forward for output rows oh0 … oh1−1 of image n of a convolution.
+func (d *ConvDriver) ForwardRows(y, x Codes, n, oh0, oh1 int, scratch Scratch, taps *Taps) {
+	var extremes extremes
+	if taps != nil && taps.Min != nil && !d.wide {
+		scratch.I32, extremes = splitExtremes(scratch.I32, d.conv.O)
+	}
+	d.forwardRows(&y, x, n, oh0, oh1, scratch, taps, extremes)
+	extremes.addTo(taps)
+}
+
 // forwardRows computes output rows oh0 … oh1−1 of image n.
 func (d *ConvDriver) forwardRows(y *Codes, x Codes, n, oh0, oh1 int, scratch Scratch, taps *Taps, e extremes) {
 	for oh := oh0; oh < oh1; oh += d.block {

@@ -97,8 +97,8 @@ const sharedWork = 1 << 19
 
 // share computes the first image of y on all workers.
 func (st *state) share(d *ConvDriver, y, x *Codes) {
-	bands := st.e.bands(d)
-	if d.linear || bands < 2 {
+	bands := d.Bands(st.e.pool.Workers())
+	if bands < 2 {
 		d.Forward(*y, *x, 0, 1, st.scratch, nil)
 		return
 	}
@@ -113,18 +113,14 @@ func (st *state) share(d *ConvDriver, y, x *Codes) {
 	st.e.pool.Run(bands, s.fn)
 }
 
-// bands returns into how many bands of rows the workers cut an image.
-func (e *Engine) bands(d *ConvDriver) int { return min(e.pool.Workers(), d.units()) }
-
 func (st *state) sharedBand(worker, band int) {
 	s := &st.shared
-	bands := st.e.bands(s.d)
 	scratch := st.scratch
 	if worker > 0 {
 		scratch = st.more[worker-1]
 	}
-	first := func(band int) int { return min(band*s.d.units()/bands*s.d.conv.RowUnit(), s.d.conv.OH) }
-	s.d.forwardRows(s.y, *s.x, 0, first(band), first(band+1), scratch, nil, extremes{})
+	oh0, oh1 := s.d.BandRows(band, s.d.Bands(st.e.pool.Workers()))
+	s.d.ForwardRows(*s.y, *s.x, 0, oh0, oh1, scratch, nil)
 }
 
 func (st *state) value(node int) *Codes { return &st.values[st.e.slotOf[node]] }
