@@ -160,23 +160,18 @@ func (s *IntConv) packWinograd(p *IntWeights, w []uint8) {
 // gatherTaps brings weights of columns j to j+width−1 into the order [3×3][depth/2][column][2].
 func (s *IntConv) gatherTaps(taps []int16, w []uint8, c winogradChunk, j, width int) {
 	clear(taps)
-	size := c.depth * width
-	for o := range min(width, s.O-j) {
-		kernel := w[((j+o)*s.C+c.first)*s.KH*s.KW:]
-		for i := range c.channels {
-			part := i // the channel in the part that kh and kw lie in
-			for kh := range s.KH {
-				in := part
-				for kw, v := range kernel[:s.KW] {
-					tap := kh%winogradKernel*winogradKernel + kw%winogradKernel
-					taps[tap*size+(in/2*width+o)*2+in%2] = int16(int8(v))
-					if tap%winogradKernel == winogradKernel-1 {
-						in += c.channels
-					}
-				}
-				kernel = kernel[s.KW:]
-				if kh%winogradKernel == winogradKernel-1 {
-					part += partsOf(s.KW) * c.channels
+	size, columns := c.depth*width, min(width, s.O-j)
+	kernel := s.KH * s.KW
+	for in := range c.channels * s.parts() {
+		part, channel := in/c.channels, c.first+in%c.channels
+		top, left := part/partsOf(s.KW)*winogradKernel, part%partsOf(s.KW)*winogradKernel
+		for kh := range min(winogradKernel, s.KH-top) {
+			for kw := range min(winogradKernel, s.KW-left) {
+				to := taps[(kh*winogradKernel+kw)*size+in/2*2*width+in%2:]
+				from := (j*s.C+channel)*kernel + (top+kh)*s.KW + left + kw
+				for o := 0; o < 2*columns; o += 2 {
+					to[o] = int16(int8(w[from]))
+					from += s.C * kernel
 				}
 			}
 		}
