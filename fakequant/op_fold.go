@@ -71,7 +71,7 @@ func (s *foldWeightStep) of(x []float32, c int) []float32 {
 func (s *foldWeightStep) forwardChannel(_, c int) {
 	f := float32(float64(s.b.In[1].F32[c]) / s.n.sigma(c))
 	s.factor[c] = f
-	scaleRow(s.of(s.b.Out.F32, c), s.of(s.b.In[0].F32, c), f)
+	kernels.Scale(s.of(s.b.Out.F32, c), f, s.of(s.b.In[0].F32, c))
 }
 
 func (s *foldWeightStep) Backward(c *autograd.Context) { s.backward.run(c.Pool) }
@@ -82,19 +82,11 @@ func (s *foldWeightStep) backwardChannel(_, c int) {
 		if dw.Add {
 			kernels.Axpy(s.of(dw.F32, c), s.factor[c], dy)
 		} else {
-			scaleRow(s.of(dw.F32, c), dy, s.factor[c])
+			kernels.Scale(s.of(dw.F32, c), s.factor[c], dy)
 		}
 	}
 	if dg := s.b.GradIn[1]; !dg.Empty() {
 		put(dg, c, float32(kernels.Dot(dy, s.of(s.b.In[0].F32, c))/s.n.sigma(c)))
-	}
-}
-
-// scaleRow sets dst = x·f.
-func scaleRow(dst, x []float32, f float32) {
-	x = x[:len(dst)]
-	for i, v := range x {
-		dst[i] = v * f
 	}
 }
 

@@ -22,7 +22,7 @@
 //	channel sums      portable avx2 avx512    ChannelSums
 //	depthwise         portable avx2 avx512    depthwise convolutions, Average, SumCodes
 //	divide            portable avx2 avx512    Average, AverageBackward
-//	elementwise       portable avx2 avx512    ReLU, LeakyReLU, their Backward, Add, Axpy, ScaleBias, Mix, and AddReLU, ScaleBiasReLU, ScaleBiasAddReLU in one pass
+//	elementwise       portable avx2 avx512    ReLU, LeakyReLU, their Backward, Add, Axpy, Scale, ScaleBias, Mix, and AddReLU, ScaleBiasReLU, ScaleBiasAddReLU in one pass
 //	gemm              portable avx2 avx512    GEMM: convolutions and linear layers
 //	gemm8             portable vnni           GEMM8: the same on codes
 //	gradient          portable avx2 avx512    DotCodes, SelectRange, SelectAccumulators, MixAccumulators

@@ -11,6 +11,7 @@ var (
 	reluBackward = reluBackwardPortable
 	add          = addPortable
 	axpy         = axpyPortable
+	scale        = scalePortable
 	scaleBias    = scaleBiasPortable
 	mix          = mixPortable
 	addReLU      = addReLUPortable
@@ -22,7 +23,7 @@ var (
 
 func init() {
 	register("elementwise", cpu.Portable, func() {
-		relu, reluBackward, add, axpy = reluPortable, reluBackwardPortable, addPortable, axpyPortable
+		relu, reluBackward, add, axpy, scale = reluPortable, reluBackwardPortable, addPortable, axpyPortable, scalePortable
 		scaleBias, mix = scaleBiasPortable, mixPortable
 		addReLU, scaleReLU, scaleAddReLU = addReLUPortable, scaleReLUPortable, scaleAddReLUPortable
 		leakyReLU, leakyBack = leakyReLUPortable, leakyBackPortable
@@ -127,6 +128,19 @@ func axpyPortable(dst []float32, alpha float32, x []float32) {
 	}
 }
 
+// Scale sets dst[i] = alpha·x[i].
+func Scale(dst []float32, alpha float32, x []float32) {
+	if x = x[:len(dst)]; len(dst) > 0 {
+		scale(dst, alpha, x)
+	}
+}
+
+func scalePortable(dst []float32, alpha float32, x []float32) {
+	for i, v := range x {
+		dst[i] = alpha * v
+	}
+}
+
 // ScaleBias sets dst[i] = x[i]·scale[c] + bias[c], c = i mod C, for a row x [pixels C].
 // dst may be x.
 func ScaleBias(dst, x, scale, bias []float32) {
@@ -220,23 +234,23 @@ func dividePortable(dst, x []float32, divisor float32) {
 	}
 }
 
-// Sum returns the sum of x in float64, in order.
-func Sum(x []float32) float64 {
-	var sum float64
-	for _, v := range x {
-		sum += float64(v)
-	}
-	return sum
-}
-
-// Dot returns Σ a[i]·b[i] in float64, in order.
+// Dot returns Σ a[i]·b[i] in float64: eight sums of every eighth product, which are then added in order, and the
+// products that are left.
 func Dot(a, b []float32) float64 {
 	if len(a) != len(b) {
 		panic(fmt.Sprintf("kernels: dot: %d and %d elements", len(a), len(b)))
 	}
+	var sums, products [8]float64 // the sums of a are not needed
+	n := len(a) &^ 7
+	if n > 0 {
+		rowProducts(sums[:], products[:], a[:n], 8, b[:n], 8, n/8)
+	}
 	var sum float64
-	for i, v := range a {
-		sum += float64(float64(v) * float64(b[i]))
+	for _, v := range products {
+		sum += v
+	}
+	for i, v := range a[n:] {
+		sum += float64(float64(v) * float64(b[n+i]))
 	}
 	return sum
 }

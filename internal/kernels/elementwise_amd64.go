@@ -17,6 +17,9 @@ func reluBackwardAddAVX512(dx, dy, y *float32, n int, limit float32)
 func addAVX512(dst, a, b *float32, n int)
 
 //go:noescape
+func scaleAVX512(dst, x *float32, n int, alpha float32)
+
+//go:noescape
 func axpyAVX512(dst, x *float32, n int, alpha float32)
 
 //go:noescape
@@ -66,6 +69,7 @@ func init() {
 		}
 		add = func(dst, a, b []float32) { addAVX512(&dst[0], &a[0], &b[0], len(dst)) }
 		axpy = func(dst []float32, alpha float32, x []float32) { axpyAVX512(&dst[0], &x[0], len(dst), alpha) }
+		scale = func(dst []float32, alpha float32, x []float32) { scaleAVX512(&dst[0], &x[0], len(dst), alpha) }
 		scaleBias = func(dst, x, scale, bias []float32) {
 			scaleBiasAVX512(&dst[0], &x[0], &scale[0], &bias[0], len(x)/len(scale), len(scale))
 		}

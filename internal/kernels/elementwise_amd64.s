@@ -219,6 +219,43 @@ next_4:
 	VZEROUPPER
 	RET
 
+// func scaleAVX512(dst *float32, x *float32, n int, alpha float32)
+// Requires: AVX, AVX512F, BMI2
+TEXT ·scaleAVX512(SB), NOSPLIT, $0-28
+	// dst = alpha·x
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VBROADCASTSS alpha+24(FP), Z2
+	MOVQ         n+16(FP), DX
+	MOVL         $0x0000ffff, SI
+	KMOVW        SI, K1
+	MOVQ         DX, BX
+	ANDQ         $0x0f, BX
+	BZHIL        BX, SI, SI
+	KMOVW        SI, K2
+
+vector_2:
+	CMPQ      DX, $0x10
+	JLT       rest_3
+	VMOVUPS.Z (CX), K1, Z0
+	VMULPS    Z2, Z0, Z0
+	VMOVUPS   Z0, K1, (AX)
+	ADDQ      $0x40, AX
+	ADDQ      $0x40, CX
+	SUBQ      $0x10, DX
+	JMP       vector_2
+
+rest_3:
+	TESTQ     BX, BX
+	JEQ       next_4
+	VMOVUPS.Z (CX), K2, Z0
+	VMULPS    Z2, Z0, Z0
+	VMOVUPS   Z0, K2, (AX)
+
+next_4:
+	VZEROUPPER
+	RET
+
 // func divideAVX512(dst *float32, x *float32, n int, divisor float32)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·divideAVX512(SB), NOSPLIT, $0-28

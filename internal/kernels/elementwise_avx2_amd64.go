@@ -17,6 +17,9 @@ func reluBackwardAddAVX2(dx, dy, y *float32, n int, limit float32)
 func addAVX2(dst, a, b *float32, n int)
 
 //go:noescape
+func scaleAVX2(dst, x *float32, n int, alpha float32)
+
+//go:noescape
 func axpyAVX2(dst, x *float32, n int, alpha float32)
 
 //go:noescape
@@ -81,6 +84,13 @@ func init() {
 				axpyPortable(dst, alpha, x)
 			} else {
 				axpyAVX2(&dst[0], &x[0], len(dst), alpha)
+			}
+		}
+		scale = func(dst []float32, alpha float32, x []float32) {
+			if len(dst) < strip {
+				scalePortable(dst, alpha, x)
+			} else {
+				scaleAVX2(&dst[0], &x[0], len(dst), alpha)
 			}
 		}
 		leakyReLU = func(dst, x []float32, slope float32) {

@@ -232,6 +232,45 @@ next_4:
 	VZEROUPPER
 	RET
 
+// func scaleAVX2(dst *float32, x *float32, n int, alpha float32)
+// Requires: AVX
+TEXT ·scaleAVX2(SB), NOSPLIT, $0-28
+	// dst = alpha·x
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VBROADCASTSS alpha+24(FP), Y2
+	MOVQ         n+16(FP), DX
+	MOVQ         DX, BX
+	ANDQ         $-8, BX
+	LEAQ         -8(DX), SI
+	MOVQ         DX, DI
+	NEGQ         DI
+	ANDQ         $0x07, DI
+	TESTQ        DI, DI
+	JEQ          main_2
+	MOVQ         SI, DX
+	VMULPS       (CX)(DX*4), Y2, Y0
+	VMOVAPS      Y0, Y14
+
+main_2:
+	XORQ DX, DX
+
+strip_3:
+	VMULPS  (CX)(DX*4), Y2, Y0
+	VMOVUPS Y0, (AX)(DX*4)
+	ADDQ    $0x08, DX
+	CMPQ    DX, BX
+	JLT     strip_3
+	TESTQ   DI, DI
+	JEQ     next_4
+	MOVQ    SI, DX
+	VMOVAPS Y14, Y0
+	VMOVUPS Y0, (AX)(DX*4)
+
+next_4:
+	VZEROUPPER
+	RET
+
 // func scaleBiasAVX2(dst *float32, x *float32, scale *float32, bias *float32, pixels int, channels int)
 // Requires: AVX
 TEXT ·scaleBiasAVX2(SB), NOSPLIT, $0-48

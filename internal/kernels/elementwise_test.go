@@ -50,6 +50,8 @@ func TestElementwise(t *testing.T) {
 			copy(d, z)
 			ReLUBackward(d, y, out, 0.75, true)
 			check("relu backward, added", func(i int) float32 { return z[i] + slope(i) })
+			Scale(d, 0.3, x)
+			check("scale", func(i int) float32 { return 0.3 * x[i] })
 			LeakyReLU(d, x, 0.25)
 			check("leaky relu", func(i int) float32 { return max(x[i], x[i]*0.25) })
 			copy(out, d)
@@ -125,14 +127,31 @@ func TestElementwise(t *testing.T) {
 	})
 }
 
-func TestSumDot(t *testing.T) {
+func TestDot(t *testing.T) {
 	a, b := []float32{1, 2, 3, 0.5}, []float32{4, -5, 6, 8}
-	if got := Sum(a); got != 6.5 {
-		t.Errorf("sum %v, want 6.5", got)
-	}
 	if got := Dot(a, b); got != 16 {
 		t.Errorf("dot %v, want 16", got)
 	}
+	forEach(t, "moments", func(t *testing.T) {
+		r := testRand()
+		for n := range 68 {
+			a, b := normals(r, n), normals(r, n)
+			var products [8]float64
+			for i := range n &^ 7 {
+				products[i%8] += float64(a[i]) * float64(b[i])
+			}
+			want := 0.0
+			for _, p := range products {
+				want += p
+			}
+			for i := n &^ 7; i < n; i++ {
+				want += float64(a[i]) * float64(b[i])
+			}
+			if got := Dot(a, b); got != want {
+				t.Errorf("dot of %d elements: %v, want %v", n, got, want)
+			}
+		}
+	})
 }
 
 func TestSoftmaxCrossEntropy(t *testing.T) {

@@ -74,6 +74,16 @@ func elementwise(c *build.Context) {
 	})
 	k.RET()
 
+	k = newRowKernel(c, "scaleAVX512", "func(dst, x *float32, n int, alpha float32)", "dst = alpha·x")
+	dst, x = k.walk("dst", 4), k.walk("x", 4)
+	k.broadcast("alpha", zmm(2))
+	k.rows(nil, k.load("n"), func(mask reg.Register, _ Op) {
+		k.VMOVUPS_Z(at(x), mask, zmm(0))
+		k.VMULPS(zmm(2), zmm(0), zmm(0))
+		k.VMOVUPS(zmm(0), mask, at(dst))
+	})
+	k.RET()
+
 	k = newRowKernel(c, "divideAVX512", "func(dst, x *float32, n int, divisor float32)", "dst = x / divisor")
 	dst, x = k.walk("dst", 4), k.walk("x", 4)
 	k.broadcast("divisor", zmm(2))

@@ -56,6 +56,12 @@ func elementwise8(c *build.Context) {
 	}, func() { k.VMOVUPS(ymm(0), at(dst)) })
 	k.RET()
 
+	k = newRowKernel(c, "scaleAVX2", "func(dst, x *float32, n int, alpha float32)", "dst = alpha·x")
+	dst, x = k.walk("dst", 4), k.walk("x", 4)
+	k.VBROADCASTSS(k.param("alpha"), ymm(2))
+	k.strips(8, nil, k.load("n"), func(reg.Register) { k.VMULPS(at(x), ymm(2), ymm(0)) }, func() { k.VMOVUPS(ymm(0), at(dst)) })
+	k.RET()
+
 	k = newRowKernel(c, "scaleBiasAVX2", "func(dst, x, scale, bias *float32, pixels, channels int)", "dst = x·scale + bias, per channel")
 	dst, x = k.walk("dst", 4), k.walk("x", 4)
 	scale, bias := k.channels("scale", 4), k.channels("bias", 4)
