@@ -1,6 +1,10 @@
 package optim
 
-import "math"
+import (
+	"math"
+
+	"github.com/bitgrad/bitgrad/internal/kernels"
+)
 
 // Adam adapts the rate of every element to the running moments of its gradient
 // (Kingma and Ba, 2015), as PyTorch defines it, with t the number of steps that
@@ -27,13 +31,9 @@ func (Adam) Slots() []string { return []string{"exp_avg", "exp_avg_sq"} }
 
 // Update implements [Method].
 func (a Adam) Update(u *Update) {
-	k := a.constants(u)
-	value := u.Value
-	grad, m, v := u.Grad[:len(value)], u.Slots[0][:len(value)], u.Slots[1][:len(value)]
-	decay := float32(u.WeightDecay)
-	for i, w := range value {
-		value[i] = w - k.step(grad[i]+float32(decay*w), &m[i], &v[i])
-	}
+	s := a.step(u)
+	s.Decay = float32(u.WeightDecay)
+	kernels.Adam(u.Value, u.Grad, u.Slots[0], u.Slots[1], &s)
 }
 
 // AdamW is [Adam] with weight decay taken off the weight directly, outside the
@@ -58,13 +58,9 @@ func (a AdamW) Validate() error { return Adam(a).Validate() }
 
 // Update implements [Method].
 func (a AdamW) Update(u *Update) {
-	k := Adam(a).constants(u)
-	value := u.Value
-	grad, m, v := u.Grad[:len(value)], u.Slots[0][:len(value)], u.Slots[1][:len(value)]
-	keep := float32(1 - u.LearningRate*u.WeightDecay)
-	for i, w := range value {
-		value[i] = float32(w*keep) - k.step(grad[i], &m[i], &v[i])
-	}
+	s := Adam(a).step(u)
+	s.Keep = float32(1 - u.LearningRate*u.WeightDecay)
+	kernels.Adam(u.Value, u.Grad, u.Slots[0], u.Slots[1], &s)
 }
 
 // Validate reports a setting out of its range.
@@ -94,31 +90,16 @@ func (a Adam) withDefaults() Adam {
 	return a
 }
 
-// moments are the numbers of one step that are the same for every element.
-type moments struct {
-	beta1, rest1 float32
-	beta2, rest2 float32
-	rate         float32 // η/(1−β1^t)
-	root         float32 // √(1−β2^t)
-	eps          float32
-}
-
-func (a Adam) constants(u *Update) moments {
+// step returns the numbers of a step without weight decay.
+func (a Adam) step(u *Update) kernels.AdamStep {
 	a = a.withDefaults()
 	t := float64(u.Count)
-	return moments{
-		beta1: float32(a.Beta1), rest1: float32(1 - a.Beta1),
-		beta2: float32(a.Beta2), rest2: float32(1 - a.Beta2),
-		rate: float32(u.LearningRate / (1 - math.Pow(a.Beta1, t))),
-		root: float32(math.Sqrt(1 - math.Pow(a.Beta2, t))),
-		eps:  float32(a.Eps),
+	return kernels.AdamStep{
+		Keep:  1,
+		Beta1: float32(a.Beta1), Rest1: float32(1 - a.Beta1),
+		Beta2: float32(a.Beta2), Rest2: float32(1 - a.Beta2),
+		Rate: float32(u.LearningRate / (1 - math.Pow(a.Beta1, t))),
+		Root: float32(math.Sqrt(1 - math.Pow(a.Beta2, t))),
+		Eps:  float32(a.Eps),
 	}
-}
-
-// step updates the moments of one element and returns what is taken off it.
-func (k *moments) step(g float32, m, v *float32) float32 {
-	*m = float32(k.beta1**m) + float32(k.rest1*g)
-	*v = float32(k.beta2**v) + float32(float32(k.rest2*g)*g)
-	denominator := float32(math.Sqrt(float64(*v)))/k.root + k.eps
-	return float32(k.rate**m) / denominator
 }

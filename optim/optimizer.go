@@ -6,6 +6,7 @@ import (
 
 	"github.com/bitgrad/bitgrad/autograd"
 	"github.com/bitgrad/bitgrad/internal/glob"
+	"github.com/bitgrad/bitgrad/internal/kernels"
 )
 
 // chunkLen is the number of elements that one worker updates at a time. It is
@@ -181,26 +182,8 @@ func (o *Optimizer) measureChunk(_, i int) {
 	c := o.chunks[i]
 	c.squares = 0
 	if !c.of.param.Frozen {
-		c.squares = sumOfSquares(o.source(c))
+		c.squares = kernels.SumSquares(o.source(c))
 	}
-}
-
-// sumOfSquares adds in four lanes, so that one addition need not wait for
-// another. The result is finite exactly where every element is.
-func sumOfSquares(x []float32) float64 {
-	var a, b, c, d float64
-	for len(x) >= 4 {
-		p, q, r, s := float64(x[0]), float64(x[1]), float64(x[2]), float64(x[3])
-		a += float64(p * p)
-		b += float64(q * q)
-		c += float64(r * r)
-		d += float64(s * s)
-		x = x[4:]
-	}
-	for _, v := range x {
-		a += float64(float64(v) * float64(v))
-	}
-	return (a + b) + (c + d)
 }
 
 func (o *Optimizer) updateChunk(_, i int) {

@@ -1,5 +1,7 @@
 package optim
 
+import "github.com/bitgrad/bitgrad/internal/kernels"
+
 // SGD is stochastic gradient descent as PyTorch defines it, with g the gradient,
 // λ the weight decay, μ the momentum and η the learning rate:
 //
@@ -50,20 +52,5 @@ func (s SGD) Update(u *Update) {
 		}
 		return
 	}
-	velocity, mu := u.Slots[0][:len(value)], float32(s.Momentum)
-	if s.Nesterov {
-		for i, w := range value {
-			g := grad[i] + float32(decay*w)
-			v := float32(mu*velocity[i]) + g
-			velocity[i] = v
-			g += float32(mu * v)
-			value[i] = w - float32(rate*g)
-		}
-		return
-	}
-	for i, w := range value {
-		v := float32(mu*velocity[i]) + (grad[i] + float32(decay*w))
-		velocity[i] = v
-		value[i] = w - float32(rate*v)
-	}
+	kernels.Momentum(value, grad, u.Slots[0], decay, float32(s.Momentum), rate, s.Nesterov)
 }

@@ -30,6 +30,7 @@
 //	max window        portable avx2 avx512    Max, MaxCodes, MaxBackward
 //	moments           portable avx2 avx512    ChannelMoments, ChannelProducts, AccMoments
 //	multiply codes    portable avx2 avx512    MultiplyCodes
+//	optimizers        portable avx2           Adam, Momentum, SumSquares
 //	pack              portable avx2 avx512    PackForward, InputGradient.Pack, IntConv.Pack
 //	pass bits         portable avx2 avx512    PassBits, SelectBits
 //	peak dot          portable avx2 vnni      PeakDot: how fast codes can be multiplied

@@ -56,6 +56,7 @@ var kernels = map[string]func(*build.Context){
 	"winograd":         winograd,
 	"amx":              amx,
 	"peak":             peak,
+	"optimizers_avx2":  optimizers8,
 }
 
 func main() {
