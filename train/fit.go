@@ -26,7 +26,8 @@ type Result struct {
 	BestAccuracy float64
 	// FLChanges lists the changes of fractional lengths, in order.
 	FLChanges []FLChange
-	// ImagesPerSecond is the speed of this call, validation and files included.
+	// ImagesPerSecond is how fast the steps of this call were, loading and augmentation
+	// included, and without what is no step: compilation, validation, files.
 	ImagesPerSecond float64
 }
 
@@ -210,7 +211,7 @@ func (t *trainer) run(ctx context.Context) (*Result, error) {
 		t.vars.restore(t.best.values)
 	}
 	return &Result{Epochs: t.epochs, Steps: t.total, BestEpoch: t.best.epoch, BestAccuracy: t.best.accuracy,
-		FLChanges: t.lengths.changes, ImagesPerSecond: t.report.rate(t.images(t.steps()))}, nil
+		FLChanges: t.lengths.changes, ImagesPerSecond: t.report.rate()}, nil
 }
 
 // runEpoch runs what is left of an epoch.
@@ -220,6 +221,7 @@ func (t *trainer) runEpoch(ctx context.Context) error {
 	}
 	micro := 0
 	var step sums
+	t.report.steps.start()
 	// Cancelling ends training between steps, not while a batch is read.
 	for b, err := range t.loader.Epoch(context.WithoutCancel(ctx), t.epoch, t.inEpoch*t.accumulate) {
 		if err != nil {
@@ -247,7 +249,7 @@ func (t *trainer) runEpoch(ctx context.Context) error {
 			break
 		}
 		if every := t.opt.CheckpointSteps; every > 0 && t.steps()%every == 0 {
-			if err := t.save(); err != nil {
+			if err := t.report.apart(t.save); err != nil {
 				return err
 			}
 		}
@@ -265,6 +267,11 @@ func (t *trainer) beforeStep(ctx context.Context) error {
 	if t.program != nil && t.program.Mode() == mode {
 		return nil
 	}
+	return t.report.apart(func() error { return t.compile(mode) })
+}
+
+// compile makes the program of a part of training.
+func (t *trainer) compile(mode autograd.Mode) error {
 	t.program, t.logits = nil, logits{} // before there is a second one
 	if mode == autograd.Frozen {
 		fakequant.FreezeRanges(t.graph, true)
@@ -380,12 +387,13 @@ func (t *trainer) update(s sums) error {
 		t.opt.OnStep(Step{Epoch: t.epoch + 1, Step: t.steps(), Steps: t.total, Phase: t.program.Mode(), Loss: loss, Accuracy: accuracy,
 			LearningRate: rate, GradNorm: t.optimizer.GradNorm()})
 	}
-	t.report.step(t.epoch+1, t.opt.Epochs, t.images(t.steps()), loss, accuracy)
+	t.report.step(t.epoch+1, t.opt.Epochs, s.images, t.images(t.steps()), loss, accuracy)
 	return nil
 }
 
 // endEpoch evaluates the network, takes stock and writes a checkpoint.
 func (t *trainer) endEpoch(ctx context.Context) error {
+	t.report.endSteps()
 	last := t.steps() - 1
 	e := Epoch{Epoch: t.epoch + 1, Steps: t.steps(), Phase: t.phase(last), LearningRate: t.rateAt(last),
 		ValidationLoss: math.NaN(), ValidationAccuracy: math.NaN()}

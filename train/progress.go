@@ -23,7 +23,8 @@ type bar struct {
 	label string
 	total int64
 	start time.Time
-	from  int64 // what was done at the start
+	from  int64  // what was done at the start
+	clock *clock // tells the rate; nil: what was done since the start
 	next  time.Time
 	line  *progressbar.ProgressBar
 }
@@ -61,8 +62,12 @@ func (b *bar) update(done int64, text string) {
 			progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false), progressbar.OptionThrottle(0),
 			progressbar.OptionClearOnFinish(), progressbar.OptionShowDescriptionAtLineEnd())
 	}
-	rate := float64(done-b.from) / now.Sub(b.start).Seconds()
-	b.line.Describe(fmt.Sprintf("%s %s%s", b.label, text, pace(rate, b.total-done)))
+	overall := float64(done-b.from) / now.Sub(b.start).Seconds()
+	rate := overall
+	if b.clock != nil {
+		rate = b.clock.rate(now)
+	}
+	b.line.Describe(fmt.Sprintf("%s %s%s%s", b.label, text, speed(rate), remaining(overall, b.total-done)))
 	b.line.Set64(done)
 }
 
@@ -82,16 +87,20 @@ func (b *bar) finish() {
 	}
 }
 
-// pace says how fast images go by and how long the rest takes.
-func pace(rate float64, left int64) string {
+// speed says how fast images go by.
+func speed(rate float64) string {
 	if !(rate > 0) {
 		return ""
 	}
-	s := fmt.Sprintf("%.0f images/s", rate)
-	if left > 0 {
-		s += fmt.Sprintf(", %s left", round(time.Duration(float64(left)/rate*float64(time.Second))))
+	return fmt.Sprintf("%.0f images/s", rate)
+}
+
+// remaining says how long the rest takes, "" for none.
+func remaining(rate float64, left int64) string {
+	if !(rate > 0) || left <= 0 {
+		return ""
 	}
-	return s
+	return fmt.Sprintf(", %s left", round(time.Duration(float64(left)/rate*float64(time.Second))))
 }
 
 // round drops digits of a duration that nobody reads.
@@ -102,6 +111,34 @@ func round(d time.Duration) time.Duration {
 	return d.Round(time.Second)
 }
 
+// A clock measures how fast images go by while it runs.
+type clock struct {
+	begun  time.Time // zero while it stands still
+	spent  time.Duration
+	images int64
+}
+
+func (c *clock) start() { c.begun = time.Now() }
+
+func (c *clock) stop() {
+	if !c.begun.IsZero() {
+		c.spent += time.Since(c.begun)
+		c.begun = time.Time{}
+	}
+}
+
+// rate returns images per second, 0 before there are any.
+func (c *clock) rate(now time.Time) float64 {
+	spent := c.spent
+	if !c.begun.IsZero() {
+		spent += now.Sub(c.begun)
+	}
+	if c.images == 0 || spent <= 0 {
+		return 0
+	}
+	return float64(c.images) / spent.Seconds()
+}
+
 // reporter tells a person how training goes.
 type reporter struct {
 	w     io.Writer
@@ -109,13 +146,17 @@ type reporter struct {
 	start time.Time
 	from  int64
 	total int64
+	// steps runs during the steps of the epoch, and not while programs are compiled, networks
+	// validated or files written; before has the epochs before.
+	steps, before clock
+	ended         time.Time // when the last step of the epoch was done
 }
 
 // newReporter starts the clock; done of total images were seen before.
 func newReporter(w io.Writer, done, total int64) *reporter {
 	r := &reporter{w: w, bar: newBar(w, "train", total), start: time.Now(), from: done, total: total}
 	if r.bar != nil {
-		r.bar.from = done
+		r.bar.from, r.bar.clock = done, &r.steps
 	}
 	return r
 }
@@ -130,20 +171,40 @@ func (r *reporter) say(format string, args ...any) {
 	}
 }
 
-// step shows a step where there is a bar.
-func (r *reporter) step(epoch, epochs int, images int64, loss, accuracy float64) {
+// apart does what is no step, with the clock at rest.
+func (r *reporter) apart(do func() error) error {
+	r.steps.stop()
+	defer r.steps.start()
+	return do()
+}
+
+// step counts the images of a step, done in all, and shows it where there is a bar.
+func (r *reporter) step(epoch, epochs int, images, done int64, loss, accuracy float64) {
+	r.steps.images += images
 	if r.bar.due() {
-		r.bar.update(images, fmt.Sprintf("epoch %d/%d, loss %.4f, accuracy %.2f %%, ", epoch, epochs, loss, 100*accuracy))
+		r.bar.update(done, fmt.Sprintf("epoch %d/%d, loss %.4f, accuracy %.2f %%, ", epoch, epochs, loss, 100*accuracy))
 	}
 }
 
-// rate returns the images per second since the start.
-func (r *reporter) rate(images int64) float64 {
-	return float64(images-r.from) / max(time.Since(r.start).Seconds(), 1e-9)
+// rate returns the images per second of all steps.
+func (r *reporter) rate() float64 {
+	all := clock{spent: r.before.spent + r.steps.spent, images: r.before.images + r.steps.images}
+	return all.rate(time.Time{})
 }
 
-// epoch tells the result of an epoch.
-func (r *reporter) epoch(e Epoch, epochs int, images int64, changes []FLChange) {
+// endSteps says that the steps of the epoch are done.
+func (r *reporter) endSteps() {
+	r.steps.stop()
+	r.ended = time.Now()
+}
+
+// epoch tells the result of an epoch and begins the next.
+func (r *reporter) epoch(e Epoch, epochs int, done int64, changes []FLChange) {
+	now := time.Now()
+	rate := r.steps.rate(now)
+	r.before.spent += r.steps.spent
+	r.before.images += r.steps.images
+	r.steps = clock{}
 	if r.w == nil {
 		return
 	}
@@ -151,8 +212,12 @@ func (r *reporter) epoch(e Epoch, epochs int, images int64, changes []FLChange) 
 	if e.validated() {
 		text += fmt.Sprintf(", validation loss %.4f, accuracy %.2f %%", e.ValidationLoss, 100*e.ValidationAccuracy)
 	}
-	text += fmt.Sprintf(", learning rate %.3g; %s", e.LearningRate, pace(r.rate(images), r.total-images))
-	r.say("%s", text)
+	text += fmt.Sprintf(", learning rate %.3g; ", e.LearningRate)
+	if rate > 0 { // there are no steps where a run was resumed behind them
+		text += speed(rate) + " in training, "
+	}
+	overall := float64(done-r.from) / max(now.Sub(r.start).Seconds(), 1e-9)
+	r.say("%s%s to validate and save%s", text, round(now.Sub(r.ended)), remaining(overall, r.total-done))
 	const shown = 4
 	for _, c := range changes[:min(len(changes), shown)] {
 		r.say("  step %d: %s: fractional length %d -> %d", c.Step, c.Quantizer, c.From, c.To)
