@@ -2,6 +2,7 @@
 // other frameworks.
 //
 //	go run ./bench step --net resnet20 --mode qat --phase frozen --json
+//	go run ./bench train --net resnet20 --mode qat --phase observe --augment crop=4,flip
 //	go run ./bench kernels
 //	go run ./bench compare --python PATH --tf-python PATH
 //
@@ -37,6 +38,7 @@ func main() {
 // cli is the command line.
 type cli struct {
 	Step     stepCommand     `cmd:"" help:"Time one kind of step."`
+	Train    trainCommand    `cmd:"" help:"Let training and its bare steps take turns, and print the ratio."`
 	Kernels  kernelsCommand  `cmd:"" help:"Compare the kernels with the limits of the machine."`
 	Gorgonia gorgoniaCommand `cmd:"" hidden:""`
 	Compare  compareCommand  `cmd:"" help:"Take turns with other frameworks, as far as they are installed, and print ratios."`

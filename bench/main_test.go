@@ -27,6 +27,13 @@ func TestWrongCalls(t *testing.T) {
 		{"step --net lenet --input images", "images"},
 		{"step --net lenet --batch 0", "batch 0"},
 		{"step --net lenet --steps=-1", "-1 steps"},
+		{"train", "--net"},
+		{"train --net resnet9", `net "resnet9"`},
+		{"train --net lenet --mode infer", "mode infer does not train"},
+		{"train --net lenet --optimizer adm", `optimizer "adm": must be adam or sgd`},
+		{"train --net lenet --augment crop", `augmentation "crop"`},
+		{"train --net lenet --augment crop=40", "pad 40"},
+		{"train --net lenet --rounds 0", "0 rounds"},
 		{"gorgonia --net resnet8", "measured on lenet"},
 		{"gorgonia --batch 0", "batch 0"},
 		{"kernels --net resnet9", `net "resnet9"`},
@@ -95,6 +102,23 @@ func TestStep(t *testing.T) {
 	}
 	code, stdout, _ := call(t, "", "step", "--net", "lenet", "--batch", "2", "--seconds", "0.01")
 	if code != exitDone || !strings.Contains(stdout, "images/s") || strings.HasPrefix(stdout, "{") {
+		t.Errorf("exit code %d, %q", code, stdout)
+	}
+}
+
+func TestTrain(t *testing.T) {
+	args := strings.Fields("train --net lenet --mode qat --phase observe --optimizer adam --augment shift=1 --batch 2 --threads 1 --rounds 2 --seconds 0.01")
+	code, stdout, stderr := call(t, "", append(args, "--json")...)
+	var l fitLine
+	if err := json.Unmarshal([]byte(stdout), &l); code != exitDone || stderr != "" || err != nil {
+		t.Fatalf("exit code %d, %v, %q, %q", code, err, stdout, stderr)
+	}
+	if l.Net != "lenet" || l.Mode != "qat" || !strings.HasSuffix(l.Config, "int8:w8a8 observe pixels") || l.Optimizer != "adam" || l.Augment != "shift=1" ||
+		l.Batch != 2 || l.Threads != 1 || l.Rounds != 2 || l.Train <= 0 || l.Step <= 0 || l.Ratio.Lower <= 0 {
+		t.Errorf("%s", stdout)
+	}
+	code, stdout, _ = call(t, "", args...)
+	if code != exitDone || !strings.Contains(stdout, "quartiles") || !strings.Contains(stdout, "of 2 rounds") {
 		t.Errorf("exit code %d, %q", code, stdout)
 	}
 }

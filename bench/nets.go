@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/bitgrad/bitgrad/datasets"
 	"github.com/bitgrad/bitgrad/fakequant"
 	"github.com/bitgrad/bitgrad/internal/glob"
 	"github.com/bitgrad/bitgrad/internal/measure"
@@ -39,7 +40,7 @@ func layersName(name string) (string, error) {
 
 // isCall reports whether err says that the call was wrong, and not that the work failed.
 func isCall(err error) bool {
-	for _, sentinel := range []error{errCall, measure.ErrConfig, fakequant.ErrSpec, fakequant.ErrRule, layers.ErrNet} {
+	for _, sentinel := range []error{errCall, measure.ErrConfig, fakequant.ErrSpec, fakequant.ErrRule, layers.ErrNet, datasets.ErrOption} {
 		if errors.Is(err, sentinel) {
 			return true
 		}

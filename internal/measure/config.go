@@ -9,6 +9,7 @@ import (
 	"github.com/bitgrad/bitgrad/fakequant"
 	"github.com/bitgrad/bitgrad/internal/glob"
 	"github.com/bitgrad/bitgrad/layers"
+	"github.com/bitgrad/bitgrad/optim"
 )
 
 // ErrConfig marks a measurement that cannot be made as it was asked for.
@@ -67,6 +68,8 @@ type Config struct {
 	// Pixels feeds uint8 pixels and lets the network normalize them, as bitgrad train
 	// does. Otherwise it reads float32 samples, as networks of other frameworks do.
 	Pixels bool
+	// Optimizer is how a training step changes the network; nil means SGD with a momentum of 0.9.
+	Optimizer optim.Method
 	// Batch is the number of images in a step.
 	Batch int
 	// Threads is the number of workers; 0 means GOMAXPROCS.
@@ -98,6 +101,8 @@ func (c *Config) complete() error {
 		}
 	}
 	switch {
+	case !c.Training() && c.Optimizer != nil:
+		return configError("optimizer %s: mode %s is inference", c.Optimizer.Name(), c.Mode)
 	case c.Phase == Observe && c.Mode == Float:
 		return configError("phase observe: mode float has no observers")
 	case c.Phase == Observe && c.Mode == LSQ:
@@ -108,6 +113,9 @@ func (c *Config) complete() error {
 		c.Quant = DefaultQuant
 	case !c.Quantized():
 		c.Quant = "float"
+	}
+	if c.Training() && c.Optimizer == nil {
+		c.Optimizer = optim.SGD{Momentum: 0.9}
 	}
 	return nil
 }

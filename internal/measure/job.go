@@ -19,7 +19,7 @@ import (
 const calibrationImages = 16
 
 // A Job is a step that can be run again and again: a batch is copied in, forward,
-// and in training loss, backward, and an update by SGD with momentum 0.9, weight
+// and in training loss, backward, and an update by the method of the configuration with weight
 // decay 1e-4 and rate 1e-4. Learned ranges move by Adam at 1e-2, as in bitgrad train.
 // It is not safe for concurrent use.
 type Job struct {
@@ -51,6 +51,21 @@ func New(ctx context.Context, c Config) (*Job, error) {
 	if err := c.complete(); err != nil {
 		return nil, err
 	}
+	net, err := c.network()
+	if err != nil {
+		return nil, err
+	}
+	j := &Job{Config: c, input: net.Input, pool: parallel.New(c.Threads)}
+	j.Threads = j.pool.Workers()
+	if err := j.prepare(ctx, net); err != nil {
+		j.Close()
+		return nil, err
+	}
+	return j, nil
+}
+
+// network builds the network and fills it.
+func (c Config) network() (*layers.Net, error) {
 	build := c.Build
 	if build == nil {
 		var err error
@@ -67,13 +82,7 @@ func New(ctx context.Context, c Config) (*Job, error) {
 		return nil, err
 	}
 	Fill(net.Graph)
-	j := &Job{Config: c, input: net.Input, pool: parallel.New(c.Threads)}
-	j.Threads = j.pool.Workers()
-	if err := j.prepare(ctx, net); err != nil {
-		j.Close()
-		return nil, err
-	}
-	return j, nil
+	return net, nil
 }
 
 // Close ends the workers of the job.
@@ -85,15 +94,12 @@ func (j *Job) Close() {
 }
 
 func (j *Job) prepare(ctx context.Context, net *layers.Net) error {
-	if err := j.fill(net.Classes); err != nil {
+	if err := j.fill(net); err != nil {
 		return err
 	}
-	g := net.Graph
-	if j.Quantized() {
-		var err error
-		if g, err = j.quantize(ctx, net); err != nil {
-			return err
-		}
+	g, err := j.graph(ctx, net)
+	if err != nil {
+		return err
 	}
 	switch {
 	case j.Mode == Int8:
@@ -117,9 +123,9 @@ func (j *Job) prepareInference(g *autograd.Graph) error {
 }
 
 // fill makes the batch, channels last as loaders deliver it.
-func (j *Job) fill(classes int) error {
-	j.labels = Labels(j.Batch, classes)
-	ds, err := j.images(j.Batch, classes)
+func (j *Job) fill(net *layers.Net) error {
+	j.labels = Labels(j.Batch, net.Classes)
+	ds, err := j.images(net, j.Batch)
 	if err != nil {
 		return err
 	}
@@ -134,17 +140,21 @@ func (j *Job) fill(classes int) error {
 }
 
 // images returns a data set of the first n samples of the formula.
-func (j *Job) images(n, classes int) (datasets.Dataset, error) {
-	in := j.input
-	info := datasets.Info{Name: "formula", C: in.C, H: in.H, W: in.W, Classes: classes}
-	if j.Pixels {
-		return datasets.FromPixels(info, pixels(n, in.C*in.H*in.W), Labels(n, classes))
+func (c Config) images(net *layers.Net, n int) (datasets.Dataset, error) {
+	in := net.Input
+	info := datasets.Info{Name: "formula", C: in.C, H: in.H, W: in.W, Classes: net.Classes}
+	if c.Pixels {
+		return datasets.FromPixels(info, pixels(n, in.C*in.H*in.W), Labels(n, net.Classes))
 	}
-	return datasets.FromFloats(info, Samples(n, in.C*in.H*in.W), Labels(n, classes))
+	return datasets.FromFloats(info, Samples(n, in.C*in.H*in.W), Labels(n, net.Classes))
 }
 
-func (j *Job) quantize(ctx context.Context, net *layers.Net) (*autograd.Graph, error) {
-	spec, rules, err := j.quantization()
+// graph returns that of the network, prepared and calibrated where the mode quantizes.
+func (c Config) graph(ctx context.Context, net *layers.Net) (*autograd.Graph, error) {
+	if !c.Quantized() {
+		return net.Graph, nil
+	}
+	spec, rules, err := c.quantization()
 	if err != nil {
 		return nil, err
 	}
@@ -152,12 +162,12 @@ func (j *Job) quantize(ctx context.Context, net *layers.Net) (*autograd.Graph, e
 	if err != nil {
 		return nil, err
 	}
-	n := min(j.Batch, calibrationImages)
-	ds, err := j.images(n, net.Classes)
+	n := min(c.Batch, calibrationImages)
+	ds, err := c.images(net, n)
 	if err != nil {
 		return nil, err
 	}
-	return g, train.Calibrate(ctx, g, ds, train.CalibrateOptions{Images: n, Batch: n, Workers: j.Threads})
+	return g, train.Calibrate(ctx, g, ds, train.CalibrateOptions{Images: n, Batch: n, Workers: c.Threads})
 }
 
 func (j *Job) prepareTraining(g *autograd.Graph) error {
@@ -173,13 +183,17 @@ func (j *Job) prepareTraining(g *autograd.Graph) error {
 	if err := j.prepareProgram(g, mode, j.Batch, "loss"); err != nil {
 		return err
 	}
-	config := optim.Config{Method: optim.SGD{Momentum: 0.9}, LearningRate: 1e-4, WeightDecay: 1e-4,
-		Groups: []optim.Group{{Roles: []autograd.Role{autograd.RangeParam}, Method: optim.Adam{}, LearningRate: 1e-2}}}
-	if j.optimizer, err = optim.New(g.Params(), config, j.pool); err != nil {
+	if j.optimizer, err = optim.New(g.Params(), j.updates(), j.pool); err != nil {
 		return err
 	}
 	j.step = j.trainingStep
 	return nil
+}
+
+// updates says how a step changes the parameters.
+func (c Config) updates() optim.Config {
+	return optim.Config{Method: c.Optimizer, LearningRate: 1e-4, WeightDecay: 1e-4,
+		Groups: []optim.Group{{Roles: []autograd.Role{autograd.RangeParam}, Method: optim.Adam{}, LearningRate: 1e-2}}}
 }
 
 func (j *Job) prepareProgram(g *autograd.Graph, mode autograd.Mode, group int, outputs ...string) (err error) {
