@@ -109,11 +109,16 @@ type Shift struct{ By int }
 // Augment moves by a random amount.
 func (s Shift) Augment(dst, src Image, r *Rand) {
 	dy, dx := r.Between(-s.By, s.By), r.Between(-s.By, s.By)
+	// Columns [left, right) of dst come from src, the others repeat its edge.
+	left, right := max(-dx, 0), min(dst.W-dx, dst.W)
 	for y := range dst.H {
 		to, from := dst.row(y), src.row(min(max(y+dy, 0), src.H-1))
-		for x := range dst.W {
-			column := min(max(x+dx, 0), src.W-1)
-			copy(to[x*dst.C:(x+1)*dst.C], from[column*src.C:])
+		for x := range left {
+			copy(to[x*dst.C:], from[:dst.C])
+		}
+		copy(to[left*dst.C:right*dst.C], from[(left+dx)*dst.C:])
+		for x := right; x < dst.W; x++ {
+			copy(to[x*dst.C:], from[len(from)-dst.C:])
 		}
 	}
 }
