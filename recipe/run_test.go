@@ -255,6 +255,26 @@ func TestFloatControl(t *testing.T) {
 	}
 }
 
+// A network that nothing has trained yet is not evaluated.
+func TestFromNothing(t *testing.T) {
+	c := tiny(t)
+	c.Float.Epochs, c.Tune.LearningRate = 0, 0.01
+	var log logText
+	r := start(t, c, Options{Log: &log})
+	if r.FloatAccuracy != nil || r.QuantizedAccuracy == nil || r.IntegerAccuracy == nil || *r.IntegerAccuracy < 0.25 {
+		t.Errorf("got %+v", r)
+	}
+	for text, want := range map[string]bool{"float accuracy": false, "before fine-tuning": false, "quantized accuracy": true} {
+		if strings.Contains(log.String(), text) != want {
+			t.Errorf("%q: want %v in\n%s", text, want, log.String())
+		}
+	}
+	var b bytes.Buffer
+	if err := r.WriteTable(&b); err != nil || !strings.Contains(b.String(), "quantized  ") {
+		t.Errorf("table %q, %v", b.String(), err)
+	}
+}
+
 func TestWithoutIntegerModel(t *testing.T) {
 	c := tiny(t)
 	c.Net, c.Limit, c.Float.Epochs, c.Tune.Epochs = "cifar10full", 64, 0, 0

@@ -42,11 +42,13 @@ func (r *run) trainFloat(ctx context.Context) error {
 	} else if err := r.fitFloat(ctx, phase); err != nil {
 		return err
 	}
-	accuracy, err := r.accuracy(ctx, r.net.Graph, "float")
-	if err != nil {
-		return err
+	if phase.Epochs > 0 || exists(r.dir, initialFile) { // weights that are drawn at random know nothing
+		accuracy, err := r.accuracy(ctx, r.net.Graph, "float")
+		if err != nil {
+			return err
+		}
+		r.journal.FloatAccuracy = &accuracy
 	}
-	r.journal.FloatAccuracy = &accuracy
 	plan := r.plan
 	plan.Quant, plan.Rules = Float, []string{}
 	return saveWeights(r.path(floatFile), r.net.Graph, plan)
@@ -60,11 +62,13 @@ func (r *run) calibrate(ctx context.Context) error {
 	if err := r.findRanges(ctx, r.graph, r.cfg.Calibration); err != nil {
 		return err
 	}
-	accuracy, err := r.accuracy(ctx, r.graph, "quantized, before fine-tuning")
-	if err != nil {
-		return err
+	if r.journal.FloatAccuracy != nil || r.cfg.Tune.Epochs == 0 {
+		accuracy, err := r.accuracy(ctx, r.graph, "quantized, before fine-tuning")
+		if err != nil {
+			return err
+		}
+		r.journal.CalibratedAccuracy = &accuracy
 	}
-	r.journal.CalibratedAccuracy = &accuracy
 	return saveWeights(r.path(rangesFile), r.graph, r.plan)
 }
 
