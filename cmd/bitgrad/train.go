@@ -25,6 +25,7 @@ type runFlags struct {
 	Config            string   `placeholder:"FILE" help:"Configuration, YAML or JSON. Flags override it."`
 	Batch             *int     `placeholder:"N" help:"Images per step."`
 	Augment           *string  `placeholder:"STEPS" help:"Change training images at random: crop=4,flip,shift=2, or none."`
+	LabelSmoothing    *float64 `placeholder:"X" help:"Share of the target that is spread over all classes."`
 	Seed              *uint64  `placeholder:"N" help:"Seed of everything random."`
 	Limit             *int     `placeholder:"N" help:"Use only so many training images."`
 	CalibrationImages *int     `placeholder:"N" help:"Training images that ranges are taken from."`
@@ -70,6 +71,7 @@ func (f *job) apply(c *recipe.Config) {
 	set(&c.Tune.LearningRate, f.LR)
 	set(&c.Batch, f.Batch)
 	set(&c.Augment, f.Augment)
+	set(&c.LabelSmoothing, f.LabelSmoothing)
 	set(&c.Seed, f.Seed)
 	set(&c.Limit, f.Limit)
 	set(&c.Calibration, f.CalibrationImages)
@@ -101,7 +103,7 @@ func (f *job) given() string {
 		{"--data", f.Data != ""}, {"--net", f.Net != nil}, {"--quant", f.Quant != nil}, {"--rule", len(f.Rule) > 0},
 		{"--config", f.Config != ""}, {"--float-epochs", f.FloatEpochs != nil}, {"--float-lr", f.FloatLR != nil},
 		{"--epochs", f.Epochs != nil}, {"--frozen-epochs", f.FrozenEpochs != nil}, {"--lr", f.LR != nil},
-		{"--batch", f.Batch != nil}, {"--augment", f.Augment != nil}, {"--seed", f.Seed != nil}, {"--limit", f.Limit != nil},
+		{"--batch", f.Batch != nil}, {"--augment", f.Augment != nil}, {"--label-smoothing", f.LabelSmoothing != nil}, {"--seed", f.Seed != nil}, {"--limit", f.Limit != nil},
 		{"--calibration-images", f.CalibrationImages != nil}, {"--verify-images", f.VerifyImages != nil},
 		{"--no-integer", !f.Integer}, {"--out", f.Out != ""}, {"the file " + f.from, f.from != ""},
 	} {
