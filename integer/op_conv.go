@@ -92,12 +92,13 @@ func (c *Conv) interpret(n *Node, in []*Node, x [][]int64) []int64 {
 						if ih < 0 || ih >= t.H {
 							continue
 						}
-						for l := range c.KW {
-							iw := ow*c.StrideW - c.Pad.Left + l*c.DilationW
-							if iw < 0 || iw >= t.W {
-								continue
+						row := xs[((group*perIn+i)*t.H+ih)*t.W:][:t.W]
+						iw := ow*c.StrideW - c.Pad.Left
+						for _, w := range ws[((o*perIn+i)*c.KH+k)*c.KW:][:c.KW] {
+							if iw >= 0 && iw < t.W {
+								acc += row[iw] * w
 							}
-							acc += xs[((group*perIn+i)*t.H+ih)*t.W+iw] * ws[((o*perIn+i)*c.KH+k)*c.KW+l]
+							iw += c.DilationW
 						}
 					}
 				}
