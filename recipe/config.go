@@ -104,8 +104,9 @@ func Default(data string) (Config, error) {
 	}
 	switch strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(strings.TrimSpace(data))) {
 	case "", "digits":
-		c.Data, c.Batch = "digits", 64
-		c.Float.Epochs, c.Tune.Epochs, c.Tune.FrozenEpochs = 3, 2, 0.5
+		c.Data, c.Batch, c.LabelSmoothing = "digits", 64, 0.1
+		c.Float.Epochs, c.Float.LearningRate, c.Float.Warmup = 2, 3e-3, 0.1
+		c.Tune.Epochs, c.Tune.LearningRate, c.Tune.FrozenEpochs = 1, 1e-3, 0.25
 		c.Verify = 200
 	case "cifar10":
 		c.Net, c.Augment = "resnet8", "crop=4,flip"
