@@ -393,7 +393,7 @@ func (t *trainer) update(s sums) error {
 
 // endEpoch evaluates the network, takes stock and writes a checkpoint.
 func (t *trainer) endEpoch(ctx context.Context) error {
-	t.report.endSteps()
+	t.report.steps.stop()
 	last := t.steps() - 1
 	e := Epoch{Epoch: t.epoch + 1, Steps: t.steps(), Phase: t.phase(last), LearningRate: t.rateAt(last),
 		ValidationLoss: math.NaN(), ValidationAccuracy: math.NaN()}

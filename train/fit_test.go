@@ -396,8 +396,8 @@ func TestProgress(t *testing.T) {
 	fit(t, g, bars(t, 30, 1), opt)
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	if len(lines) != 2 || !strings.HasPrefix(lines[0], "epoch 1/2 (train): loss ") || !strings.HasPrefix(lines[1], "epoch 2/2 (frozen): loss ") ||
-		!strings.Contains(lines[1], ", validation loss ") || !strings.Contains(lines[0], " images/s in training, ") || !strings.Contains(lines[0], " to validate and save, ") ||
-		!strings.HasSuffix(lines[1], " to validate and save") {
+		!strings.Contains(lines[1], ", validation loss ") || !strings.Contains(lines[0], " images/s in training, ") || !strings.Contains(lines[0], " to compile, validate and save, ") ||
+		!strings.HasSuffix(lines[1], " to compile, validate and save") {
 		t.Errorf("progress is\n%s", out.String())
 	}
 }

@@ -149,12 +149,13 @@ type reporter struct {
 	// steps runs during the steps of the epoch, and not while programs are compiled, networks
 	// validated or files written; before has the epochs before.
 	steps, before clock
-	ended         time.Time // when the last step of the epoch was done
+	epochStart    time.Time
 }
 
 // newReporter starts the clock; done of total images were seen before.
 func newReporter(w io.Writer, done, total int64) *reporter {
-	r := &reporter{w: w, bar: newBar(w, "train", total), start: time.Now(), from: done, total: total}
+	now := time.Now()
+	r := &reporter{w: w, bar: newBar(w, "train", total), start: now, epochStart: now, from: done, total: total}
 	if r.bar != nil {
 		r.bar.from, r.bar.clock = done, &r.steps
 	}
@@ -192,19 +193,13 @@ func (r *reporter) rate() float64 {
 	return all.rate(time.Time{})
 }
 
-// endSteps says that the steps of the epoch are done.
-func (r *reporter) endSteps() {
-	r.steps.stop()
-	r.ended = time.Now()
-}
-
 // epoch tells the result of an epoch and begins the next.
 func (r *reporter) epoch(e Epoch, epochs int, done int64, changes []FLChange) {
 	now := time.Now()
-	rate := r.steps.rate(now)
+	rate, besides := r.steps.rate(now), now.Sub(r.epochStart)-r.steps.spent
 	r.before.spent += r.steps.spent
 	r.before.images += r.steps.images
-	r.steps = clock{}
+	r.steps, r.epochStart = clock{}, now
 	if r.w == nil {
 		return
 	}
@@ -217,7 +212,7 @@ func (r *reporter) epoch(e Epoch, epochs int, done int64, changes []FLChange) {
 		text += speed(rate) + " in training, "
 	}
 	overall := float64(done-r.from) / max(now.Sub(r.start).Seconds(), 1e-9)
-	r.say("%s%s to validate and save%s", text, round(now.Sub(r.ended)), remaining(overall, r.total-done))
+	r.say("%s%s to compile, validate and save%s", text, round(besides), remaining(overall, r.total-done))
 	const shown = 4
 	for _, c := range changes[:min(len(changes), shown)] {
 		r.say("  step %d: %s: fractional length %d -> %d", c.Step, c.Quantizer, c.From, c.To)
