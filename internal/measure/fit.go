@@ -3,8 +3,6 @@ package measure
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -17,8 +15,6 @@ const (
 	fitImages = 10_000
 	// fitWarmup is the number of steps of both that do not count.
 	fitWarmup = 5
-	// fitCheckpoint is the number of steps between checkpoints, as in bitgrad train.
-	fitCheckpoint = 500
 )
 
 // Fitting says how [CompareFit] measures.
@@ -41,9 +37,9 @@ type FitRatio struct {
 	Ratio Spread  `json:"ratio"`
 }
 
-// CompareFit lets train.Fit and a [Job] of the same configuration take turns. Fit does
-// everything that it does for bitgrad train between one validation and the next: it shuffles,
-// loads and augments, watches ranges, counts what is right, and writes checkpoints.
+// CompareFit lets train.Fit and a [Job] of the same configuration take turns. Fit does what it does
+// for bitgrad train between one validation or checkpoint and the next: it shuffles, loads and
+// augments, watches ranges and fractional lengths, and counts what is right.
 func CompareFit(ctx context.Context, c Config, f Fitting) (FitRatio, error) {
 	if slices.Contains(Modes, c.Mode) && !c.Training() {
 		return FitRatio{}, configError("mode %s does not train: use one of float, qat and lsq", c.Mode)
@@ -71,18 +67,12 @@ func CompareFit(ctx context.Context, c Config, f Fitting) (FitRatio, error) {
 		return FitRatio{}, err
 	}
 	defer job.Close()
-	dir, err := os.MkdirTemp("", "bitgrad-fit")
-	if err != nil {
-		return FitRatio{}, fmt.Errorf("measure: %w", err)
-	}
-	defer os.RemoveAll(dir)
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	d := &duel{job: job, Fitting: f, end: cancel}
 	// Training is endless for this purpose: the duel cancels it.
 	const epochs = 1 << 20
-	o := train.Options{Epochs: epochs, Batch: c.Batch, Optimizer: c.updates(), Augment: f.Augment, Seed: 1, Workers: c.Threads,
-		Dir: dir, CheckpointSteps: fitCheckpoint, OnStep: d.onStep}
+	o := train.Options{Epochs: epochs, Batch: c.Batch, Optimizer: c.updates(), Augment: f.Augment, Seed: 1, Workers: c.Threads, OnStep: d.onStep}
 	if c.Phase == Frozen {
 		o.FrozenEpochs = epochs
 	}
