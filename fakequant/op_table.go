@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/bitgrad/bitgrad/autograd"
+	"github.com/bitgrad/bitgrad/internal/kernels"
 	"github.com/bitgrad/bitgrad/quant"
 )
 
@@ -304,21 +305,14 @@ func (s *tableInputStep) Forward(c *autograd.Context) {
 func (s *tableInputStep) row(_, r int) {
 	x, y := s.b.In[0], s.b.Out
 	from, to := x.Row(r), y.Row(r)
-	ch := x.L.C
 	if s.bytes != nil {
-		src, dst := x.U8[from:from+s.n], y.U8[to:to+s.n]
-		for c := range s.bytes {
-			table := &s.bytes[c]
-			for i := c; i < len(src); i += ch {
-				dst[i] = table[src[i]]
-			}
-		}
+		kernels.LookUp(y.U8[to:to+s.n], x.U8[from:from+s.n], s.bytes)
 		return
 	}
 	c := 0
 	for i, p := range x.U8[from : from+s.n] {
 		y.SetCode(to+i, s.tables[c][p])
-		if c++; c == ch {
+		if c++; c == x.L.C {
 			c = 0
 		}
 	}

@@ -68,14 +68,25 @@ func inferInput(in []*Node, c, h, w int, a, b []float32, g quant.Grid, r quant.R
 // interpret is not called: the runners fill the first node from the image.
 func (p *Input) interpret(*Node, []*Node, [][]int64) []int64 { return nil }
 
-func (p *Input) bind(b *binding, _ *Node, _ []*Node) step {
-	return func(st *state, images int) {
-		y := st.value(b.self)
-		if y.U8 == nil {
+func (p *Input) bind(b *binding, n *Node, _ []*Node) step {
+	if !bytesOf(n.Out) {
+		return func(st *state, images int) {
+			y := st.value(b.self)
 			eachElement(y, images, func(i, at, c int) { y.I32[at] = p.table[c][st.pixels[i]] })
-			return
 		}
-		eachElement(y, images, func(i, at, c int) { y.U8[at] = uint8(p.table[c][st.pixels[i]]) })
+	}
+	tables := make([][256]uint8, p.C)
+	for c := range tables {
+		for pixel, q := range p.table[c] {
+			tables[c][pixel] = uint8(q)
+		}
+	}
+	row := p.W * p.C
+	return func(st *state, images int) {
+		y, pixels := st.value(b.self), st.pixels
+		eachRow(images, y, func(i, h int) {
+			kernels.LookUp(y.U8[y.L.Row(i, h):], pixels[(i*p.H+h)*row:][:row], tables)
+		})
 	}
 }
 
