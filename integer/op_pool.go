@@ -2,6 +2,7 @@ package integer
 
 import (
 	"math"
+	"math/bits"
 
 	"github.com/bitgrad/bitgrad/internal/kernels"
 	"github.com/bitgrad/bitgrad/quant"
@@ -289,14 +290,23 @@ func (p *AvgPool) interpret(n *Node, in []*Node, x [][]int64) []int64 {
 func (p *AvgPool) bind(b *binding, n *Node, in []*Node) step {
 	t, source := in[0].Out, n.In[0]
 	if bytesOf(t) && t.H*t.W <= math.MaxInt32/255 {
-		shape := p.window().shape(t, p.OH, p.OW)
+		shape, rules := p.window().shape(t, p.OH, p.OW), p.requantizers(in[0], n)
+		zero := int32(0)
+		if rules != nil {
+			zero = in[0].Grid.ZeroPoint
+		}
 		b.scratch(p.OW*t.C, 0, 0)
 		return func(st *state, images int) {
-			y, x, sums := st.value(b.self), st.value(source), st.scratch.I32[:p.OW*t.C]
+			y, x, all := st.value(b.self), st.value(source), st.scratch.I32[:p.OW*t.C]
 			eachRow(images, y, func(i, oh int) {
-				shape.SumCodes(sums, x.U8, x.L, t.Signed, 0, i, oh)
+				shape.SumCodes(all, x.U8, x.L, t.Signed, zero, i, oh)
 				for ow := range p.OW {
-					putAverages(p, y, i, oh, ow, sums[ow*t.C:][:t.C], in[0])
+					sums := all[ow*t.C:][:t.C]
+					if rules != nil {
+						kernels.Requantize(y.U8[y.place(i, oh, ow):], sums, rules[oh*p.OW+ow])
+					} else {
+						putAverages(p, y, i, oh, ow, sums, in[0])
+					}
 				}
 			})
 		}
@@ -315,6 +325,41 @@ func (p *AvgPool) bind(b *binding, n *Node, in []*Node) step {
 			putAverages(p, y, i, oh, ow, sums, in[0])
 		})
 	}
+}
+
+// requantizers returns, for each window, what makes the average of its sum of q − z: rules for sums are rules for
+// accumulators where the divisor is a factor. It returns nil where that is not so.
+func (p *AvgPool) requantizers(x, y *Node) []*quant.Requantizer {
+	if x.Grid.MidRise || !bytesOf(y.Out) {
+		return nil
+	}
+	rules := make([]*quant.Requantizer, p.OH*p.OW)
+	of := map[int64]*quant.Requantizer{}
+	for i := range rules {
+		d := p.divisor(x.Out, i/p.OW*p.StrideH-p.Pad.Top, i%p.OW*p.StrideW-p.Pad.Left)
+		if of[d] == nil {
+			r, ok := averageRequantizer(p.Rule, d)
+			if !ok {
+				return nil
+			}
+			of[d] = &r
+		}
+		rules[i] = of[d]
+	}
+	return rules
+}
+
+// averageRequantizer returns what makes of a sum of levels q − z what rule makes of it with divisor d, if there is such.
+func averageRequantizer(rule PoolRule, d int64) (r quant.Requantizer, ok bool) {
+	switch p := rule.(type) {
+	case quant.AveragePoolShift:
+		n := int32(bits.TrailingZeros64(uint64(d))) + p.FX - p.FY
+		r = quant.Requantizer{Rule: quant.Shift, Shift: []int32{n}, MidRise: p.MidRise, Lo: p.Lo, Hi: p.Hi}
+		return r, d&(d-1) == 0 && -31 <= n && n <= 31
+	case quant.AveragePoolFloat:
+		return quant.Requantizer{Rule: quant.Float, Multiplier: []float32{p.Multiplier(d)}, ZeroPoint: p.Zy, MidRise: p.MidRise, Lo: p.Lo, Hi: p.Hi}, true
+	}
+	return r, false
 }
 
 // taps returns the rows and columns of x in the window of an output.
