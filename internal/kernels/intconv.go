@@ -52,6 +52,8 @@ const (
 
 // A winogradPlan is how winogradForm computes a convolution.
 type winogradPlan struct {
+	stride int
+	points int // places of a transformed tile
 	parts  int // of the kernel
 	out    int // output channels, rounded up to whole vectors
 	tiles  int // that share the scratch

@@ -20,16 +20,18 @@ func (s *IntConv) ScratchLen() int {
 	if intLevel != cpu.AVX2 || s.Depthwise() {
 		return 0
 	}
+	most := 0
 	if s.winograd() {
 		p := s.planWinograd(nil)
-		return p.bytes(p.tiles)
+		if most = p.bytes(p.tiles); s.StrideH == 1 {
+			return most
+		}
 	}
-	most := 0
 	for _, form := range []intForm{pairForm, narrowForm} { // the weights choose
 		l := s.lower(form)
-		most = max(most, l.bytes(s.band(&l)))
+		most = max(most, l.bytes(s.band(&l))+s.compactRoom())
 	}
-	return most + s.compactRoom()
+	return most
 }
 
 // RowUnit returns the number of output rows of which Rows computes multiples without waste.

@@ -181,16 +181,16 @@ func TestIntConv(t *testing.T) {
 	})
 }
 
-// Convolutions with a stride of 1 and many channels have a form of their own, whose tiles are cut off
+// Convolutions with strides of 1 and 2 and many channels have a form of their own, whose tiles are cut off
 // at odd ends and whose larger kernels are cut into parts. Many channels are summed in chunks.
 func TestIntConvSquare(t *testing.T) {
 	forEach(t, "intconv", func(t *testing.T) {
 		r := testRand()
-		for _, k := range [][2]int{{3, 3}, {5, 5}, {3, 5}, {6, 3}, {7, 7}} {
+		for _, k := range [][3]int{{3, 3, 1}, {5, 5, 1}, {3, 5, 1}, {6, 3, 1}, {7, 7, 1}, {3, 3, 2}, {3, 3, 2}} {
 			for _, c := range []int{16, 17, 24, 31, 48, 70, 113, 240} {
 				for range 2 {
 					o := []int{16, 19, 24, 32, 40, 50, 72}[r.IntN(7)]
-					shape := ConvShape{C: c, O: o, KH: k[0], KW: k[1], H: k[0] + r.IntN(12), W: k[1] + r.IntN(20)}
+					shape := ConvShape{C: c, O: o, KH: k[0], KW: k[1], StrideH: k[2], StrideW: k[2], H: k[0] + r.IntN(12*k[2]), W: k[1] + r.IntN(20*k[2])}
 					shape.PadTop, shape.PadLeft, shape.PadBottom, shape.PadRight = r.IntN(2), r.IntN(2), r.IntN(2), r.IntN(2)
 					if err := shape.Complete(); err != nil {
 						t.Fatal(err)
@@ -267,6 +267,8 @@ func TestIntConvExtremes(t *testing.T) {
 				{C: 112, O: 16, KH: 3, KW: 3, H: 6, W: 6},
 				{C: 128, O: 24, KH: 3, KW: 3, H: 7, W: 9},
 				{C: 48, O: 20, KH: 5, KW: 5, H: 9, W: 9},
+				{C: 1824, O: 16, KH: 3, KW: 3, StrideH: 2, StrideW: 2, H: 7, W: 9},
+				{C: 1840, O: 24, KH: 3, KW: 3, StrideH: 2, StrideW: 2, H: 9, W: 7},
 			} {
 				testExtremes(t, shape, o)
 			}
@@ -391,13 +393,14 @@ func testIntConv(t *testing.T, r *rand.Rand, shape ConvShape, o operands, gap in
 // Weights of another size may need another form, in the same memory.
 func TestIntConvPacksAgain(t *testing.T) {
 	forEach(t, "intconv", func(t *testing.T) {
-		for _, c := range []int{3, 17, 32} {
-			s := IntConv{ConvShape: ConvShape{C: c, O: 16, KH: 3, KW: 3, PadLeft: 1, H: 5, W: 6}}
+		for i, c := range []int{3, 17, 32, 17, 40} {
+			stride := 1 + i/3
+			s := IntConv{ConvShape: ConvShape{C: c, O: 16, KH: 3, KW: 3, StrideH: stride, StrideW: stride, PadLeft: 1, H: 5 * stride, W: 6 * stride}}
 			if err := s.Complete(); err != nil {
 				t.Fatal(err)
 			}
 			r := testRand()
-			xl, size := Bordered(1, 5, 6, c, 0, 1, 0, 0)
+			xl, size := Bordered(1, s.H, s.W, c, 0, 1, 0, 0)
 			x, scratch := operandCases[0].codes(r, size+Slack), make([]uint8, s.ScratchLen())
 			var again IntWeights
 			var w [4][]uint8
@@ -459,18 +462,18 @@ func TestIntConvRejectsShortOperands(t *testing.T) {
 }
 
 func TestIntConvAllocatesNothing(t *testing.T) {
-	for _, c := range []int{3, 16} {
-		s := IntConv{ConvShape: ConvShape{C: c, O: 20, KH: 3, KW: 3, H: 6, W: 6}}
+	for i, c := range []int{3, 16, 16} {
+		s := IntConv{ConvShape: ConvShape{C: c, O: 20, KH: 3, KW: 3, StrideH: 1 + i/2, StrideW: 1 + i/2, H: 7, W: 7}}
 		if err := s.Complete(); err != nil {
 			t.Fatal(err)
 		}
-		x, acc := make([]uint8, 6*6*c+Slack), make([]int32, s.OH*s.OW*s.O)
+		x, acc := make([]uint8, 7*7*c+Slack), make([]int32, s.OH*s.OW*s.O)
 		var p IntWeights
 		w, scratch := make([]uint8, s.WeightSize()), make([]uint8, s.ScratchLen())
 		if n := testing.AllocsPerRun(5, func() {
 			s.Pack(&p, w)
 			s.Start(&p, nil, 0)
-			s.Rows(acc, x, Dense(1, 6, 6, c), &p, scratch, 0, 0, s.OH)
+			s.Rows(acc, x, Dense(1, 7, 7, c), &p, scratch, 0, 0, s.OH)
 		}); n != 0 {
 			t.Errorf("%d channels: %v allocations, want 0", c, n)
 		}

@@ -26,19 +26,24 @@ func narrowSteps(bits, most int) int {
 // packLowered chooses between winogradForm, pairForm and narrowForm and packs w.
 func (s *IntConv) packLowered(p *IntWeights, w []uint8) {
 	most := codeSumsAVX2(&p.sums[0], &w[0], s.O, len(w)/s.O)
-	if s.winograd() {
-		p.plan = s.planWinograd(p.plan.chunks)
-		p.form, p.data = winogradForm, resize(p.data, p.plan.weights())
-		s.packWinograd(p, w)
-		return
-	}
 	steps := narrowSteps(s.bits(), int(most))
 	form, offset := pairForm, int32(0)
-	if steps >= 2 { // of which the loop takes two in a turn
+	switch {
+	case s.winograd() && (s.StrideH == 1 || steps < 2):
+		form = winogradForm
+	case steps >= 2: // of which the loop takes two in a turn
 		form, offset = narrowForm, s.offset()
 	}
-	if room := s.packedMost(); len(p.data) != room { // for both forms, so that other weights allocate nothing
+	if s.winograd() {
+		p.plan = s.planWinograd(p.plan.chunks)
+	}
+	if room := s.packedMost(&p.plan); len(p.data) != room { // for all forms, so that other weights allocate nothing
 		p.data, p.form = make([]int8, room), panelForm
+	}
+	if form == winogradForm {
+		p.form, p.offset = form, 0
+		s.packWinograd(p, w)
+		return
 	}
 	l := s.lower(form)
 	if p.form != form {
@@ -60,10 +65,15 @@ func (s *IntConv) packLowered(p *IntWeights, w []uint8) {
 	}
 }
 
-// packedMost returns the size of the packed weights in the larger of the two forms.
-func (s *IntConv) packedMost() int {
+// packedMost returns the size of the packed weights in the largest of the forms that weights may choose. The plan is that
+// of winogradForm, if that is one of them.
+func (s *IntConv) packedMost(plan *winogradPlan) int {
+	winograd := plan.weights()
+	if winograd > 0 && s.StrideH == 1 {
+		return winograd
+	}
 	l := s.lower(pairForm)
-	return s.Groups*ceil(s.O/s.Groups, 8)*l.codes()*l.size + packBlock*2*24
+	return max(winograd, s.Groups*ceil(s.O/s.Groups, 8)*l.codes()*l.size+packBlock*2*24)
 }
 
 // setOrder computes the place of each code that a column meets in its kernel [Cg KH KW].

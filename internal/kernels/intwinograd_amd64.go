@@ -28,21 +28,53 @@ import "unsafe"
 // of its own, whose codes lie three rows or columns further on; their products add up before the one
 // transform of all.
 
+//
+// With a stride of 2, four pixels of a row read four odd codes, one weight each, and five even ones, which are
+// a convolution of two weights and stride 1:
+//
+//	     ⎡2 −1 −2  1  0⎤        ⎡ 1/2    0⎤
+//	     ⎢0 −2 −1  1  0⎥        ⎢−1/2 −1/2⎥         ⎡1  1  1  1  0⎤
+//	Bᵀ = ⎢0  2 −3  1  0⎥    G = ⎢−1/6  1/6⎥    Aᵀ = ⎢0  1 −1  2  0⎥
+//	     ⎢0 −1  0  1  0⎥        ⎢ 1/6  1/3⎥         ⎢0  1  1  4  0⎥
+//	     ⎣0  2 −1 −2  1⎦        ⎣   0    1⎦         ⎣0  1 −1  8  1⎦
+//
+// So rows and columns have 9 points, of which the last four are codes that stay what they are, and 81 products take
+// the place of 144. All weights are those of G times 6, also those of odd codes, which makes pixels come out 36 times too
+// large: a shift by 2 gives y, exactly if it lies below 2^29. Transformed codes lie within ±9180 and
+// transformed weights within ±4608.
+
 const (
-	winogradTile   = 4 // pixels of a row and of a column of a tile
-	winogradKernel = 3
-	winogradWindow = winogradTile + winogradKernel - 1
-	winogradPoints = winogradWindow * winogradWindow // places of a transformed tile
-	winogradSum    = 1 << 25
+	winogradTile    = 4 // pixels of a row and of a column of a tile
+	winogradKernel  = 3
+	winogradWeights = 6 * 6 // places of a transformed kernel
 )
 
-// winograd reports whether winogradForm computes s: it does where it is faster than the other forms,
-// also than narrowForm at any width.
+// winograd reports whether winogradForm computes s where pairForm would: it does where it is faster. With a stride of
+// 1 it is faster than narrowForm too, at any width.
 func (s *IntConv) winograd() bool {
-	products, instead := winogradTile*winogradTile*s.KH*s.KW, winogradPoints*s.parts()
-	return s.StrideH == 1 && s.StrideW == 1 && s.DilH == 1 && s.DilW == 1 && s.Groups == 1 &&
-		min(s.KH, s.KW) >= winogradKernel && products >= 2*instead && s.winogradChannels() > 0 &&
-		min(s.C, s.O) >= 16 && min(s.OH, s.OW) >= 3
+	products, instead := winogradTile*winogradTile*s.KH*s.KW, s.winogradPoints()*s.parts()
+	switch {
+	case s.StrideH != s.StrideW || s.DilH != 1 || s.DilW != 1 || s.Groups != 1:
+	case s.StrideH == 1 && products < 2*instead, s.StrideH == 2 && s.parts() > 1, s.StrideH > 2:
+	default:
+		return min(s.KH, s.KW) >= winogradKernel && s.winogradChannels() > 0 && min(s.C, s.O) >= 16 && min(s.OH, s.OW) >= 3
+	}
+	return false
+}
+
+// winogradWindow returns the number of codes of a row and of a column that a tile reads.
+func (s *IntConv) winogradWindow() int { return (winogradTile-1)*s.StrideH + winogradKernel }
+
+// winogradPoints returns the number of places of a transformed tile.
+func (s *IntConv) winogradPoints() int { return s.winogradWindow() * s.winogradWindow() }
+
+// A pointRun is a number of transformed weights, each of which meets as many points, that follow one another.
+type pointRun struct{ weights, points int }
+
+// winogradRuns are the points of each stride in their order. Codes that are not transformed share weights.
+var winogradRuns = [...][]pointRun{
+	1: {{36, 1}},
+	2: {{5, 1}, {1, 4}, {5, 1}, {1, 4}, {5, 1}, {1, 4}, {5, 1}, {1, 4}, {5, 1}, {1, 4}, {5, 4}, {1, 16}},
 }
 
 // parts returns the number of parts of the kernel.
@@ -53,10 +85,14 @@ func partsOf(k int) int { return (k + winogradKernel - 1) / winogradKernel }
 // tilesOf returns the tiles of n pixels.
 func tilesOf(n int) int { return (n + winogradTile - 1) / winogradTile }
 
-// winogradChannels is the largest multiple of 16 channels whose sum of codes times weights lies below
-// winogradSum.
+// winogradChannels is the largest multiple of 16 channels whose sum of codes times weights lies where the shift
+// is exact.
 func (s *IntConv) winogradChannels() int {
-	most := (winogradSum - 1) / (s.KH * s.KW * 128 * 255)
+	limit := 1 << 25
+	if s.StrideH == 2 {
+		limit = 1 << 29
+	}
+	most := (limit - 1) / (s.KH * s.KW * 128 * 255)
 	return most - most%16
 }
 
@@ -65,7 +101,7 @@ const winogradRoom = 80 << 10
 
 // planWinograd returns the plan, with chunks in the place of other ones. The first chunk is the largest.
 func (s *IntConv) planWinograd(chunks []winogradChunk) winogradPlan {
-	p := winogradPlan{parts: s.parts(), out: ceil(s.O, 8), wide: tilesOf(s.OW), chunks: chunks[:0]}
+	p := winogradPlan{stride: s.StrideH, points: s.winogradPoints(), parts: s.parts(), out: ceil(s.O, 8), wide: tilesOf(s.OW), chunks: chunks[:0]}
 	most := s.winogradChannels()
 	n := (s.C + most - 1) / most
 	size := ceil((s.C+n-1)/n, 16)
@@ -84,7 +120,7 @@ func (s *IntConv) planWinograd(chunks []winogradChunk) winogradPlan {
 // weights returns the bytes of the packed weights.
 func (p *winogradPlan) weights() (sum int) {
 	for _, c := range p.chunks {
-		sum += 2 * winogradPoints * c.depth * p.out
+		sum += 2 * winogradWeights * c.depth * p.out
 	}
 	return sum
 }
@@ -92,7 +128,7 @@ func (p *winogradPlan) weights() (sum int) {
 // bytes is the size of the scratch for a number of tiles.
 func (p *winogradPlan) bytes(tiles int) int {
 	c := &p.chunks[0]
-	return winogradPoints*(tiles*(2*c.stride+4*p.out)+32+16*c.blocks) + winogradTile*winogradTile*4*p.out
+	return p.points*(tiles*(2*c.stride+4*p.out)+32+16*c.blocks) + winogradTile*winogradTile*4*p.out
 }
 
 // A winogradScratch is scratch, divided.
@@ -112,8 +148,8 @@ func (p *winogradPlan) split(scratch []uint8, tiles int) (w winogradScratch) {
 		return scratch[at-n : at]
 	}
 	w.tiles = tiles
-	w.codes, w.products = next(winogradPoints*tiles*2*c.stride), next(winogradPoints*tiles*out)
-	w.temp, w.window = next(winogradPoints*32), next(winogradPoints*16*c.blocks)
+	w.codes, w.products = next(p.points*tiles*2*c.stride), next(p.points*tiles*out)
+	w.temp, w.window = next(p.points*32), next(p.points*16*c.blocks)
 	w.pixels = next(winogradTile * winogradTile * out)
 	return w
 }
@@ -125,7 +161,16 @@ func winogradInputAVX2(dst, x, temp *uint8, tiles, blocks, point, tile, xTile, r
 func winogradInputSignedAVX2(dst, x, temp *uint8, tiles, blocks, point, tile, xTile, row, column int)
 
 //go:noescape
+func winogradInput2AVX2(dst, x, temp *uint8, tiles, blocks, point, tile, xTile, row, column int)
+
+//go:noescape
+func winogradInputSigned2AVX2(dst, x, temp *uint8, tiles, blocks, point, tile, xTile, row, column int)
+
+//go:noescape
 func winogradOutputAVX2(acc, m, base *int32, temp *uint8, tiles, vectors, point, tile, row, pixel, baseRow, basePixel int)
+
+//go:noescape
+func winogradOutput2AVX2(acc, m, base *int32, temp *uint8, tiles, vectors, point, tile, row, pixel, baseRow, basePixel int)
 
 //go:noescape
 func winogradProduct8(m *int32, a *uint8, b *int8, points, tiles, channels, rs, ldc int)
@@ -139,10 +184,13 @@ func winogradProduct24(m *int32, a *uint8, b *int8, points, tiles, channels, rs,
 //go:noescape
 func winogradWeightsAVX2(dst, src, temp *int16, vectors, point, tap int)
 
+//go:noescape
+func winogradWeights2AVX2(dst, src, temp *int16, vectors, point, tap int)
+
 // packWinograd packs the transformed weights, [chunk][panel][point][depth/2][column][2]. Those of channels
 // and columns that do not exist are zero.
 func (s *IntConv) packWinograd(p *IntWeights, w []uint8) {
-	const room, taps = 16 * winogradPoints, winogradKernel * winogradKernel // room of the transform
+	const room, taps = 16 * winogradWeights, winogradKernel * winogradKernel // room of the transform
 	p.taps = resize(p.taps, room+taps*p.plan.chunks[0].depth*24)
 	at := 0
 	for _, c := range p.plan.chunks {
@@ -150,9 +198,14 @@ func (s *IntConv) packWinograd(p *IntWeights, w []uint8) {
 			width := 8 * vectors
 			size := c.depth * width // weights of a tap, or of a point
 			s.gatherTaps(p.taps[room:][:taps*size], w, c, j, width)
-			panel := p.data[at:][:2*winogradPoints*size]
+			panel := p.data[at:][:2*winogradWeights*size]
 			at += len(panel)
-			winogradWeightsAVX2((*int16)(unsafe.Pointer(&panel[0])), &p.taps[room], &p.taps[0], size/16, 2*size, 2*size)
+			dst, src := (*int16)(unsafe.Pointer(&panel[0])), &p.taps[room]
+			if s.StrideH == 2 {
+				winogradWeights2AVX2(dst, src, &p.taps[0], size/16, 2*size, 2*size)
+			} else {
+				winogradWeightsAVX2(dst, src, &p.taps[0], size/16, 2*size, 2*size)
+			}
 		})
 	}
 }
@@ -216,7 +269,7 @@ func (s *IntConv) rowsWinograd(acc []int32, x []uint8, xl Layout, p *IntWeights,
 		for i := range plan.chunks {
 			c := &plan.chunks[i]
 			eachRun(first, end, plan.wide, rows, s.OW, func(r tileRun) {
-				at := xl.At(n, oh0+r.h-s.PadTop, r.w-s.PadLeft, c.first)
+				at := xl.At(n, (oh0+r.h)*s.StrideH-s.PadTop, r.w*s.StrideW-s.PadLeft, c.first)
 				s.winogradInput(&b, plan, c, x[at:], xl, r, s.OH-oh0-r.h)
 			})
 			data = data[s.winogradProducts(&b, plan, c, data):]
@@ -230,18 +283,22 @@ func (s *IntConv) rowsWinograd(acc []int32, x []uint8, xl Layout, p *IntWeights,
 // winogradProducts multiplies the transformed codes with the transformed weights at each point, and
 // returns the length of the weights.
 func (s *IntConv) winogradProducts(b *winogradScratch, p *winogradPlan, c *winogradChunk, weights []int8) (length int) {
-	m, a := unsafe.Pointer(&b.products[0]), &b.codes[0]
-	tiles, rs, ldc := b.tiles, 2*c.stride, 4*p.out
+	rs, ldc := 2*c.stride, 4*p.out
 	eachPanel(s.O, func(j, vectors int) {
-		m, w := (*int32)(unsafe.Add(m, 4*j)), &weights[length]
-		length += winogradPoints * c.depth * vectors * 16
-		switch vectors {
-		case 1:
-			winogradProduct8(m, a, w, winogradPoints, tiles, c.depth, rs, ldc)
-		case 2:
-			winogradProduct16(m, a, w, winogradPoints, tiles, c.depth, rs, ldc)
-		default:
-			winogradProduct24(m, a, w, winogradPoints, tiles, c.depth, rs, ldc)
+		at := 0 // point
+		for _, r := range winogradRuns[p.stride] {
+			m := (*int32)(unsafe.Pointer(&b.products[at*b.tiles*ldc+4*j]))
+			a, w, tiles := &b.codes[at*b.tiles*rs], &weights[length], r.points*b.tiles
+			switch vectors {
+			case 1:
+				winogradProduct8(m, a, w, r.weights, tiles, c.depth, rs, ldc)
+			case 2:
+				winogradProduct16(m, a, w, r.weights, tiles, c.depth, rs, ldc)
+			default:
+				winogradProduct24(m, a, w, r.weights, tiles, c.depth, rs, ldc)
+			}
+			at += r.weights * r.points
+			length += r.weights * c.depth * vectors * 16
 		}
 	})
 	return length
@@ -251,18 +308,19 @@ func (s *IntConv) winogradProducts(b *winogradScratch, p *winogradPlan, c *winog
 // part of the kernel. The image has so many rows of pixels from there on.
 func (s *IntConv) winogradInput(b *winogradScratch, p *winogradPlan, c *winogradChunk, x []uint8, xl Layout, r tileRun, rows int) {
 	h, w := 0, 0
+	window, step := s.winogradWindow(), winogradTile*s.StrideW
 	for part := range p.parts { // in this order: a block overwrites what does not count of the one before
-		below, right := rows+s.KH-1-h, s.OW-r.w+s.KW-1-w // codes from here on
+		below, right := (rows-1)*s.StrideH+s.KH-h, (s.OW-1-r.w)*s.StrideW+s.KW-w // codes from here on
 		from, dst := x[h*xl.SH+w*xl.SW:], b.codes[2*(r.first*c.stride+part*c.channels):]
 		whole := 0 // tiles that do not reach beyond the image
-		if below >= winogradWindow && right >= winogradWindow {
-			whole = min((right-winogradWindow)/winogradTile+1, r.tiles)
+		if below >= window && right >= window {
+			whole = min((right-window)/step+1, r.tiles)
 			s.transformInput(b, c, dst, from, whole, xl.SH, xl.SW)
 		}
 		for t := whole; t < r.tiles; t++ { // what lies beyond meets zeros or counts for no pixel
 			row := 16 * c.blocks
-			s.copyWindow(b.window, from[t*winogradTile*xl.SW:], xl, row, c.channels, below, right-t*winogradTile)
-			s.transformInput(b, c, dst[2*t*c.stride:], b.window, 1, winogradWindow*row, row)
+			s.copyWindow(b.window, from[t*step*xl.SW:], xl, row, c.channels, below, right-t*step)
+			s.transformInput(b, c, dst[2*t*c.stride:], b.window, 1, window*row, row)
 		}
 		if w += winogradKernel; w >= s.KW {
 			h, w = h+winogradKernel, 0
@@ -272,19 +330,25 @@ func (s *IntConv) winogradInput(b *winogradScratch, p *winogradPlan, c *winograd
 
 // copyWindow copies the codes of a tile, of which there are so many below and to the right.
 func (s *IntConv) copyWindow(window, x []uint8, xl Layout, pixel, channels, below, right int) {
-	for h := range min(below, winogradWindow) {
-		for w := range min(right, winogradWindow) {
-			copy(window[(h*winogradWindow+w)*pixel:], x[h*xl.SH+w*xl.SW:][:channels])
+	size := s.winogradWindow()
+	for h := range min(below, size) {
+		for w := range min(right, size) {
+			copy(window[(h*size+w)*pixel:], x[h*xl.SH+w*xl.SW:][:channels])
 		}
 	}
 }
 
 // transformInput transforms the codes of tiles.
 func (s *IntConv) transformInput(b *winogradScratch, c *winogradChunk, dst, x []uint8, tiles, row, column int) {
-	point, tile, xTile := 2*b.tiles*c.stride, 2*c.stride, winogradTile*column
-	if s.Signed {
+	point, tile, xTile := 2*b.tiles*c.stride, 2*c.stride, winogradTile*s.StrideW*column
+	switch {
+	case s.StrideH == 2 && s.Signed:
+		winogradInputSigned2AVX2(&dst[0], &x[0], &b.temp[0], tiles, c.blocks, point, tile, xTile, row, column)
+	case s.StrideH == 2:
+		winogradInput2AVX2(&dst[0], &x[0], &b.temp[0], tiles, c.blocks, point, tile, xTile, row, column)
+	case s.Signed:
 		winogradInputSignedAVX2(&dst[0], &x[0], &b.temp[0], tiles, c.blocks, point, tile, xTile, row, column)
-	} else {
+	default:
 		winogradInputAVX2(&dst[0], &x[0], &b.temp[0], tiles, c.blocks, point, tile, xTile, row, column)
 	}
 }
@@ -298,7 +362,7 @@ func (s *IntConv) winogradOutput(acc []int32, b *winogradScratch, out int, start
 		if add {
 			base, row = acc, 4*s.OW*s.O
 		}
-		transformOutput(acc, base, m, b, r.tiles, out, 4*s.OW*s.O, row)
+		s.transformOutput(acc, base, m, b, r.tiles, out, 4*s.OW*s.O, row)
 		return
 	}
 	pixels := unsafe.Slice((*int32)(unsafe.Pointer(&b.pixels[0])), winogradTile*winogradTile*out)
@@ -309,19 +373,24 @@ func (s *IntConv) winogradOutput(acc []int32, b *winogradScratch, out int, start
 			base, row = pixels, winogradTile*4*out
 			s.copyPixels(pixels, tile, out, r, false)
 		}
-		transformOutput(pixels, base, m[t*4*out:], b, 1, out, winogradTile*4*out, row)
+		s.transformOutput(pixels, base, m[t*4*out:], b, 1, out, winogradTile*4*out, row)
 		s.copyPixels(pixels, tile, out, r, true)
 	}
 }
 
 // transformOutput transforms the products of tiles. Rows are so many bytes apart, those of base 0
 // if it has only one pixel.
-func transformOutput(acc, base []int32, m []uint8, b *winogradScratch, tiles, out, row, baseRow int) {
+func (s *IntConv) transformOutput(acc, base []int32, m []uint8, b *winogradScratch, tiles, out, row, baseRow int) {
 	pixel, basePixel := 4*out, 0
 	if baseRow > 0 {
 		basePixel = pixel
 	}
-	winogradOutputAVX2(&acc[0], (*int32)(unsafe.Pointer(&m[0])), &base[0], &b.temp[0], tiles, out/8, b.tiles*pixel, pixel, row, pixel, baseRow, basePixel)
+	products := (*int32)(unsafe.Pointer(&m[0]))
+	if s.StrideH == 2 {
+		winogradOutput2AVX2(&acc[0], products, &base[0], &b.temp[0], tiles, out/8, b.tiles*pixel, pixel, row, pixel, baseRow, basePixel)
+	} else {
+		winogradOutputAVX2(&acc[0], products, &base[0], &b.temp[0], tiles, out/8, b.tiles*pixel, pixel, row, pixel, baseRow, basePixel)
+	}
 }
 
 // copyPixels copies the pixels of a tile of out channels to the accumulators or from there.

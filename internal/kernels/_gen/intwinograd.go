@@ -8,26 +8,56 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// intwinograd writes the transforms of Winograd's convolution F(4×4, 3×3) for AVX2. A point is
-// one of the 6×6 places of a transformed tile. A transform goes along the columns first and
-// keeps what it gets in temp.
+// intwinograd writes the transforms of Winograd's convolution for AVX2, with strides of 1 and 2. A point is
+// one of the places of a transformed tile.
 func intwinograd(c *build.Context) {
-	winogradInput(c, "winogradInputAVX2", func(k *rowKernel) func(ops ...Op) { return k.VPMOVZXBW })
-	winogradInput(c, "winogradInputSignedAVX2", func(k *rowKernel) func(ops ...Op) { return k.VPMOVSXBW })
-	winogradOutput(c)
-	winogradWeights(c)
+	for _, t := range []tiling{
+		{"", 6, 6, transformCodes, transformProducts, transformKernel, [4]uint64{3, 2, 1, 1}},
+		{"2", 9, 5, transformCodes2, transformProducts2, transformKernel2, [4]uint64{1, 1, 1, 1}},
+	} {
+		t.input(c, "winogradInput"+t.suffix+"AVX2", func(k *rowKernel) func(ops ...Op) { return k.VPMOVZXBW })
+		t.input(c, "winogradInputSigned"+t.suffix+"AVX2", func(k *rowKernel) func(ops ...Op) { return k.VPMOVSXBW })
+		t.output(c)
+		t.weights(c)
+	}
 	for v := 1; v <= 3; v++ {
 		winogradProduct(c, v)
 	}
 }
 
-// A stride is the distance of six places in memory, in registers.
-type stride struct{ one, three, five reg.Register }
+// A tiling is Winograd's convolution with one stride. Its transforms take vectors from Y0 on and return where they
+// leave theirs: of a row or column of codes, of points, and of a kernel.
+type tiling struct {
+	suffix                  string // of the functions
+	window                  int    // codes of a row and of a column of a tile
+	apart                   int    // rows of points that are window points apart
+	codes, products, kernel func(k *rowKernel) []reg.VecPhysical
+	shifts                  [winogradTile]uint64 // of rows and columns of pixels
+}
 
-func (k *rowKernel) stride(one reg.Register) stride {
-	s := stride{one, k.GP64(), k.GP64()}
-	k.LEAQ(Mem{Base: one, Index: one, Scale: 2}, s.three)
-	k.LEAQ(Mem{Base: one, Index: one, Scale: 4}, s.five)
+const (
+	winogradTile   = 4
+	winogradWeight = 6 // different points of a row and of a column of a kernel
+)
+
+// A stride is the distance of places in memory, in registers.
+type stride struct{ one, three, five, seven reg.Register }
+
+// stride prepares for n places.
+func (k *rowKernel) stride(one reg.Register, n int) stride {
+	s := stride{one: one}
+	if n > 3 {
+		s.three = k.GP64()
+		k.LEAQ(Mem{Base: one, Index: one, Scale: 2}, s.three)
+	}
+	if n > 5 {
+		s.five = k.GP64()
+		k.LEAQ(Mem{Base: one, Index: one, Scale: 4}, s.five)
+	}
+	if n > 7 {
+		s.seven = k.GP64()
+		k.LEAQ(Mem{Base: s.three, Index: one, Scale: 4}, s.seven)
+	}
 	return s
 }
 
@@ -40,65 +70,116 @@ func (s stride) at(base reg.Register, i int) Mem {
 		return Mem{Base: base, Index: s.three, Scale: 1}
 	case 5:
 		return Mem{Base: base, Index: s.five, Scale: 1}
+	case 6:
+		return Mem{Base: base, Index: s.three, Scale: 2}
+	case 7:
+		return Mem{Base: base, Index: s.seven, Scale: 1}
 	}
 	return Mem{Base: base, Index: s.one, Scale: uint8(i)}
 }
 
-// temporary returns place (i, j) of a 6×6 buffer of vectors.
-func temporary(base reg.Register, i, j int) Mem { return Mem{Base: base, Disp: 32 * (6*i + j)} }
+// temporary returns place (i, j) of a buffer of vectors.
+func (t tiling) temporary(base reg.Register, i, j int) Mem {
+	return Mem{Base: base, Disp: 32 * (t.window*i + j)}
+}
 
-// winogradInput writes the transform of the input, 16 channels at a time.
-func winogradInput(c *build.Context, name string, widen func(k *rowKernel) func(ops ...Op)) {
+// points walks through the columns of the points of a tile. Rows of points are a line apart up to the last
+// ones of stride 2, which share their weights: those of a column follow one another there.
+type points struct {
+	tiling
+	k           *rowKernel
+	line, point stride
+	p, q        reg.Register // first of the column, and of its last rows
+}
+
+// points prepares for the points that are so many bytes apart.
+func (t tiling) points(k *rowKernel, point reg.Register) *points {
+	line := k.GP64()
+	k.IMUL3Q(Imm(uint64(t.window)), point, line)
+	w := &points{tiling: t, k: k, line: k.stride(line, t.apart), p: k.GP64()}
+	w.point = k.stride(point, t.window-t.apart)
+	if t.apart < t.window {
+		w.q = k.GP64()
+	}
+	return w
+}
+
+// start goes to the first column of a tile at p.
+func (w *points) start() {
+	if w.q != nil {
+		w.k.LEAQ(Mem{Base: w.p, Index: w.line.one, Scale: 4}, w.q) // apart is 5
+		w.k.ADDQ(w.line.one, w.q)
+	}
+}
+
+// at returns row i of the column.
+func (w *points) at(i int) Mem {
+	if i < w.apart {
+		return w.line.at(w.p, i)
+	}
+	return w.point.at(w.q, i-w.apart)
+}
+
+func (w *points) next() {
+	w.k.ADDQ(w.point.one, w.p)
+	if w.q != nil {
+		w.k.LEAQ(Mem{Base: w.q, Index: w.point.one, Scale: 4}, w.q)
+	}
+}
+
+// input writes the transform of the input, 16 channels at a time.
+func (t tiling) input(c *build.Context, name string, widen func(k *rowKernel) func(ops ...Op)) {
 	k := newRowKernel(c, name, "func(dst, x, temp *uint8, tiles, blocks, point, tile, xTile, row, column int)",
-		"dst[point][tile] = Bᵀ·x·B for blocks of 16 channels; temp has 36 vectors")
-	dst, x, temp := k.load("dst"), k.load("x"), k.load("temp")
-	point, row := k.stride(k.load("point")), k.stride(k.load("row"))
-	blocks, from, to, p := k.GP64(), k.GP64(), k.GP64(), k.GP64()
+		fmt.Sprintf("dst[point][tile] = Bᵀ·x·B for blocks of 16 channels; temp has %d vectors", t.window*t.window))
+	temp, blocks, from, to := k.load("temp"), k.GP64(), k.GP64(), k.GP64()
+	column, w := k.stride(k.load("column"), t.window), t.points(k, k.load("point"))
+	// next adds a parameter to a pointer that is one, in registers there are too few.
+	next := func(pointer, step string) {
+		k.MOVQ(k.param(step), w.p)
+		k.ADDQ(w.p, k.param(pointer))
+	}
 	k.Label("tile")
-	k.MOVQ(x, from)
-	k.MOVQ(dst, to)
+	k.MOVQ(k.param("x"), from)
+	k.MOVQ(k.param("dst"), to)
 	k.MOVQ(k.param("blocks"), blocks)
 	k.Label("block")
-	k.MOVQ(from, p)
-	for j := range 6 {
-		for i := range 6 {
-			widen(k)(row.at(p, i), ymm(i))
+	k.MOVQ(from, w.p)
+	for i := range t.window {
+		for j := range t.window {
+			widen(k)(column.at(w.p, j), ymm(j))
 		}
-		k.transformCodes()
-		for i := range 6 {
-			k.VMOVDQU(ymm(6+i), temporary(temp, i, j))
+		for j, y := range t.codes(k) {
+			k.VMOVDQU(y, t.temporary(temp, i, j))
 		}
-		if j < 5 {
-			k.ADDQ(k.param("column"), p)
+		if i < t.window-1 {
+			k.ADDQ(k.param("row"), w.p)
 		}
 	}
-	k.MOVQ(to, p)
-	for i := range 6 {
-		for j := range 6 {
-			k.VMOVDQU(temporary(temp, i, j), ymm(j))
+	k.MOVQ(to, w.p)
+	w.start()
+	for j := range t.window {
+		for i := range t.window {
+			k.VMOVDQU(t.temporary(temp, i, j), ymm(i))
 		}
-		k.transformCodes()
-		for j := range 6 {
-			k.VMOVDQU(ymm(6+j), point.at(p, j))
+		for i, y := range t.codes(k) {
+			k.VMOVDQU(y, w.at(i))
 		}
-		if i < 5 {
-			k.LEAQ(Mem{Base: p, Index: point.three, Scale: 2}, p)
-		}
+		w.next()
 	}
 	k.ADDQ(Imm(16), from)
 	k.ADDQ(Imm(32), to)
 	k.DECQ(blocks)
 	k.JNE(LabelRef("block"))
-	k.ADDQ(k.param("xTile"), x)
-	k.ADDQ(k.param("tile"), dst)
+	next("x", "xTile")
+	next("dst", "tile")
 	k.DECQ(k.param("tiles"))
 	k.JNE(LabelRef("tile"))
 	k.VZEROUPPER()
 	k.RET()
 }
 
-// transformCodes computes Y6 to Y11 = Bᵀ·(Y0 to Y5) in 16 bits.
-func (k *rowKernel) transformCodes() {
+// transformCodes computes Bᵀ·(Y0 to Y5) in 16 bits.
+func transformCodes(k *rowKernel) []reg.VecPhysical {
 	x, y := func(i int) reg.VecPhysical { return ymm(i) }, func(i int) reg.VecPhysical { return ymm(6 + i) }
 	a, b := ymm(12), ymm(13)
 	k.VPSLLW(Imm(2), x(2), a)
@@ -118,90 +199,102 @@ func (k *rowKernel) transformCodes() {
 	k.VPADDW(b, b, b)
 	k.VPSUBW(x(3), x(5), y(5)) // x5 − x3 − 4·(x3 − x1)
 	k.VPSUBW(b, y(5), y(5))
+	return ymms(6, 7, 8, 9, 10, 11)
 }
 
-// winogradOutput writes the transform of the products, eight channels at a time.
-func winogradOutput(c *build.Context) {
-	k := newRowKernel(c, "winogradOutputAVX2", "func(acc, m, base *int32, temp *uint8, tiles, vectors, point, tile, row, pixel, baseRow, basePixel int)",
-		"acc = base + Aᵀ·m·A for 4×4 pixels of each tile; vectors of 8 channels; temp has 36 vectors")
+// ymms returns registers.
+func ymms(ids ...int) (y []reg.VecPhysical) {
+	for _, i := range ids {
+		y = append(y, ymm(i))
+	}
+	return y
+}
+
+// transformCodes2 computes Bᵀ·(Y0, Y2, Y4, Y6, Y8) in 16 bits; the codes between them remain what they are.
+func transformCodes2(k *rowKernel) []reg.VecPhysical {
+	x, y := func(i int) reg.VecPhysical { return ymm(2 * i) }, func(i int) reg.VecPhysical { return ymm(9 + i) }
+	a, b := ymm(14), ymm(15)
+	k.VPSUBW(x(1), x(3), y(3)) // x3 − x1
+	k.VPSUBW(x(2), x(0), y(0)) // 2·(x0 − x2) + x3 − x1
+	k.VPADDW(y(0), y(0), y(0))
+	k.VPADDW(y(3), y(0), y(0))
+	k.VPADDW(x(2), x(1), a) // x3 − x1 − (x1 + x2)
+	k.VPSUBW(a, y(3), y(1))
+	k.VPSUBW(x(2), x(1), a) // x3 − x1 + 3·(x1 − x2)
+	k.VPADDW(a, a, b)
+	k.VPADDW(b, a, a)
+	k.VPADDW(a, y(3), y(2))
+	k.VPSUBW(x(2), x(4), y(4)) // x4 − x2 − 2·(x3 − x1)
+	k.VPADDW(y(3), y(3), a)
+	k.VPSUBW(a, y(4), y(4))
+	return ymms(9, 10, 11, 12, 13, 1, 3, 5, 7)
+}
+
+// output writes the transform of the products, eight channels at a time.
+func (t tiling) output(c *build.Context) {
+	k := newRowKernel(c, "winogradOutput"+t.suffix+"AVX2", "func(acc, m, base *int32, temp *uint8, tiles, vectors, point, tile, row, pixel, baseRow, basePixel int)",
+		fmt.Sprintf("acc = base + Aᵀ·m·A for 4×4 pixels of each tile; vectors of 8 channels; temp has %d vectors", winogradTile*t.window))
 	acc, m, base, temp := k.load("acc"), k.load("m"), k.load("base"), k.load("temp")
-	line := k.GP64() // of points
-	k.MOVQ(k.param("point"), line)
-	k.LEAQ(Mem{Base: line, Index: line, Scale: 2}, line)
-	k.ADDQ(line, line)
-	lines := k.stride(line)
-	pixel := k.load("pixel")
-	pixel3, vectors, channel, p, q := k.GP64(), k.GP64(), k.GP64(), k.GP64(), k.GP64()
-	k.LEAQ(Mem{Base: pixel, Index: pixel, Scale: 2}, pixel3)
-	k.constant8(0x38e38e39, 15) // the inverse of 9 modulo 2^32
+	w := t.points(k, k.load("point"))
+	channel, to, from, row := k.GP64(), k.GP64(), k.GP64(), k.GP64()
+	k.constant8(0x38e38e39, 15)        // the inverse of 9 modulo 2^32
+	k.SHLQ(Imm(5), k.param("vectors")) // bytes
 	k.Label("tile")
 	k.XORQ(channel, channel)
-	k.MOVQ(k.param("vectors"), vectors)
 	k.Label("vector")
-	k.LEAQ(Mem{Base: m, Index: channel, Scale: 1}, p)
-	for j := range 6 {
-		for i := range 6 {
-			k.VMOVDQU(lines.at(p, i), ymm(i))
+	k.LEAQ(Mem{Base: m, Index: channel, Scale: 1}, w.p)
+	w.start()
+	for j := range t.window {
+		for i := range t.window {
+			k.VMOVDQU(w.at(i), ymm(i))
 		}
-		k.transformProducts()
-		for i := range 4 {
-			k.VMOVDQU(ymm(6+i), temporary(temp, i, j))
+		for i, y := range t.products(k) {
+			k.VMOVDQU(y, t.temporary(temp, i, j))
 		}
-		if j < 5 {
-			k.ADDQ(k.param("point"), p)
-		}
+		w.next()
 	}
-	k.LEAQ(Mem{Base: acc, Index: channel, Scale: 1}, p)
-	k.LEAQ(Mem{Base: base, Index: channel, Scale: 1}, q)
-	shifts := [4]uint64{3, 2, 1, 1}
-	for i := range 4 {
-		for j := range 6 {
-			k.VMOVDQU(temporary(temp, i, j), ymm(j))
+	k.LEAQ(Mem{Base: acc, Index: channel, Scale: 1}, row)
+	k.LEAQ(Mem{Base: base, Index: channel, Scale: 1}, w.p) // the row of the base
+	for i := range winogradTile {
+		for j := range t.window {
+			k.VMOVDQU(t.temporary(temp, i, j), ymm(j))
 		}
-		k.transformProducts()
-		at := q
-		b := k.GP64()
-		for j := range 4 {
-			y := ymm(6 + j)
-			k.VPMULLD(ymm(15), y, y)
-			k.VPSRAD(Imm(shifts[i]+shifts[j]), y, y)
-			if j == 1 {
-				k.MOVQ(q, b)
-				at = b
-			}
+		k.MOVQ(row, to)
+		k.MOVQ(w.p, from)
+		for j, y := range t.products(k) {
 			if j > 0 {
-				k.ADDQ(k.param("basePixel"), b)
+				k.ADDQ(k.param("pixel"), to)
+				k.ADDQ(k.param("basePixel"), from)
 			}
-			k.VPADDD(Mem{Base: at}, y, y)
-			place := Mem{Base: p, Index: pixel, Scale: uint8(j)}
-			switch j {
-			case 0:
-				place = Mem{Base: p}
-			case 3:
-				place = Mem{Base: p, Index: pixel3, Scale: 1}
-			}
-			k.VMOVDQU(y, place)
+			k.VPMULLD(ymm(15), y, y)
+			k.VPSRAD(Imm(t.shifts[i]+t.shifts[j]), y, y)
+			k.VPADDD(Mem{Base: from}, y, y)
+			k.VMOVDQU(y, Mem{Base: to})
 		}
-		if i < 3 {
-			k.ADDQ(k.param("row"), p)
-			k.ADDQ(k.param("baseRow"), q)
+		if i < winogradTile-1 {
+			k.ADDQ(k.param("row"), row)
+			k.ADDQ(k.param("baseRow"), w.p)
 		}
 	}
 	k.ADDQ(Imm(32), channel)
-	k.DECQ(vectors)
-	k.JNE(LabelRef("vector"))
+	k.CMPQ(channel, k.param("vectors"))
+	k.JLT(LabelRef("vector"))
 	k.ADDQ(k.param("tile"), m)
-	k.LEAQ(Mem{Base: acc, Index: pixel, Scale: 4}, acc)
-	k.MOVQ(k.param("basePixel"), p)
-	k.LEAQ(Mem{Base: base, Index: p, Scale: 4}, base)
+	for _, next := range []struct {
+		pointer reg.Register
+		step    string
+	}{{acc, "pixel"}, {base, "basePixel"}} {
+		k.MOVQ(k.param(next.step), w.p)
+		k.LEAQ(Mem{Base: next.pointer, Index: w.p, Scale: winogradTile}, next.pointer)
+	}
 	k.DECQ(k.param("tiles"))
 	k.JNE(LabelRef("tile"))
 	k.VZEROUPPER()
 	k.RET()
 }
 
-// transformProducts computes Y6 to Y9 = Aᵀ·(Y0 to Y5), times 24, 12, 6 and 6, in 32 bits.
-func (k *rowKernel) transformProducts() {
+// transformProducts computes Aᵀ·(Y0 to Y5), times 24, 12, 6 and 6, in 32 bits.
+func transformProducts(k *rowKernel) []reg.VecPhysical {
 	m, y := func(i int) reg.VecPhysical { return ymm(i) }, func(i int) reg.VecPhysical { return ymm(6 + i) }
 	s1, d1, s2, d2, t := ymm(10), ymm(11), ymm(12), ymm(13), ymm(14)
 	k.VPADDD(m(2), m(1), s1)
@@ -221,37 +314,63 @@ func (k *rowKernel) transformProducts() {
 	k.VPADDD(d2, t, t)
 	k.VPADDD(t, t, t)
 	k.VPADDD(d1, t, y(3))
+	return ymms(6, 7, 8, 9)
 }
 
-// winogradWeights writes the transform of the weights, 16 at a time.
-func winogradWeights(c *build.Context) {
-	k := newRowKernel(c, "winogradWeightsAVX2", "func(dst, src, temp *int16, vectors, point, tap int)",
+// transformProducts2 computes Aᵀ·(Y0 to Y8) in 32 bits. The last four are those of the codes that were not
+// transformed.
+func transformProducts2(k *rowKernel) []reg.VecPhysical {
+	m, odd := func(i int) reg.VecPhysical { return ymm(i) }, func(i int) reg.VecPhysical { return ymm(5 + i) }
+	s, d := ymm(9), ymm(10)
+	k.VPADDD(m(2), m(1), s)
+	k.VPSUBD(m(2), m(1), d)
+	k.VPADDD(odd(0), m(0), m(0)) // m0 + s + m3
+	k.VPADDD(m(3), m(0), m(0))
+	k.VPADDD(s, m(0), m(0))
+	k.VPADDD(m(3), m(3), m(3)) // d + 2·m3
+	k.VPADDD(odd(1), d, m(1))
+	k.VPADDD(m(3), m(1), m(1))
+	k.VPADDD(m(3), m(3), m(3)) // s + 4·m3
+	k.VPADDD(odd(2), s, m(2))
+	k.VPADDD(m(3), m(2), m(2))
+	k.VPADDD(m(3), m(3), m(3)) // d + 8·m3 + m4
+	k.VPADDD(odd(3), d, d)
+	k.VPADDD(m(4), m(3), m(3))
+	k.VPADDD(d, m(3), m(3))
+	return ymms(0, 1, 2, 3)
+}
+
+// weights writes the transform of the weights, 16 at a time.
+func (t tiling) weights(c *build.Context) {
+	const kernel = 3
+	k := newRowKernel(c, "winogradWeights"+t.suffix+"AVX2", "func(dst, src, temp *int16, vectors, point, tap int)",
 		"dst[point] = G·g·Gᵀ for vectors of 16 kernels, whose 3×3 taps are tap bytes apart; temp has 36 vectors")
 	dst, src, temp, vectors := k.load("dst"), k.load("src"), k.load("temp"), k.load("vectors")
-	tap, point := k.load("tap"), k.stride(k.load("point"))
+	tap, point := k.stride(k.load("tap"), kernel+1), k.stride(k.load("point"), winogradWeight)
 	p := k.GP64()
-	tap3 := k.GP64()
-	k.LEAQ(Mem{Base: tap, Index: tap, Scale: 2}, tap3)
+	place := func(i, j int) Mem { return Mem{Base: temp, Disp: 32 * (kernel*i + j)} }
 	k.Label("vector")
 	k.MOVQ(src, p)
-	for j := range 3 {
-		k.VMOVDQU(Mem{Base: p}, ymm(0))
-		k.VMOVDQU(Mem{Base: p, Index: tap3, Scale: 1}, ymm(1))
-		k.VMOVDQU(Mem{Base: p, Index: tap3, Scale: 2}, ymm(2))
-		k.transformKernel()
-		for i := range 6 {
-			k.VMOVDQU(ymm(6+i), temporary(temp, i, j))
+	for j := range kernel {
+		for i := range kernel {
+			m := tap.at(p, 0)
+			if i > 0 {
+				m = Mem{Base: p, Index: tap.three, Scale: uint8(i)}
+			}
+			k.VMOVDQU(m, ymm(i))
 		}
-		k.ADDQ(tap, p)
+		for i, y := range t.kernel(k) {
+			k.VMOVDQU(y, place(i, j))
+		}
+		k.ADDQ(tap.one, p)
 	}
 	k.MOVQ(dst, p)
-	for i := range 6 {
-		for j := range 3 {
-			k.VMOVDQU(temporary(temp, i, j), ymm(j))
+	for i := range winogradWeight {
+		for j := range kernel {
+			k.VMOVDQU(place(i, j), ymm(j))
 		}
-		k.transformKernel()
-		for j := range 6 {
-			k.VMOVDQU(ymm(6+j), point.at(p, j))
+		for j, y := range t.kernel(k) {
+			k.VMOVDQU(y, point.at(p, j))
 		}
 		k.LEAQ(Mem{Base: p, Index: point.three, Scale: 2}, p)
 	}
@@ -263,8 +382,8 @@ func winogradWeights(c *build.Context) {
 	k.RET()
 }
 
-// transformKernel computes Y6 to Y11 = G·(Y0 to Y2) in 16 bits.
-func (k *rowKernel) transformKernel() {
+// transformKernel computes G·(Y0 to Y2) in 16 bits.
+func transformKernel(k *rowKernel) []reg.VecPhysical {
 	a, b := ymm(12), ymm(13)
 	k.VMOVDQA(ymm(0), ymm(6))
 	k.VMOVDQA(ymm(2), ymm(11))
@@ -278,6 +397,29 @@ func (k *rowKernel) transformKernel() {
 	k.VPADDW(ymm(1), ymm(1), b)
 	k.VPADDW(b, a, ymm(9))
 	k.VPSUBW(b, a, ymm(10))
+	return ymms(6, 7, 8, 9, 10, 11)
+}
+
+// transformKernel2 computes G·(Y0 to Y2) in 16 bits.
+func transformKernel2(k *rowKernel) []reg.VecPhysical {
+	w, y := func(i int) reg.VecPhysical { return ymm(i) }, func(i int) reg.VecPhysical { return ymm(6 + i) }
+	a := ymm(12)
+	triple := func(x, y reg.VecPhysical) {
+		k.VPADDW(x, x, y)
+		k.VPADDW(x, y, y)
+	}
+	triple(w(0), y(0)) // 3·w0
+	k.VPADDW(w(2), w(0), a)
+	triple(a, y(1)) // −3·(w0 + w2)
+	k.VPXOR(a, a, a)
+	k.VPSUBW(y(1), a, y(1))
+	k.VPSUBW(w(0), w(2), y(2))
+	k.VPADDW(w(2), w(2), a)
+	k.VPADDW(w(0), a, y(3)) // w0 + 2·w2
+	triple(a, y(4))         // 6·w2
+	k.VPADDW(w(1), w(1), a)
+	triple(a, y(5)) // 6·w1
+	return ymms(6, 7, 8, 9, 10, 11)
 }
 
 // winogradProduct writes the product of transformed codes and a panel of transformed weights at each
@@ -287,10 +429,10 @@ func winogradProduct(c *build.Context, v int) {
 	k := newRowKernel(c, name, "func(m *int32, a *uint8, b *int8, points, tiles, channels, rs, ldc int)",
 		fmt.Sprintf("m = a·b for each point and %d columns, tiles of a rs bytes apart, those of m ldc bytes. "+
 			"Y4 to Y15 are the accumulators, Y0 and Y1 weights, Y2 a pair of codes, Y3 products.", 8*v))
-	m, a, b, ldc := k.load("m"), k.load("a"), k.load("b"), k.load("ldc")
-	rows := k.stride(k.load("rs"))
-	left, quads, p, w := k.GP64(), k.GP64(), k.GP64(), k.GP64()
 	most := min(12/v, 6)
+	m, a, b, ldc := k.load("m"), k.load("a"), k.load("b"), k.load("ldc")
+	rows := k.stride(k.load("rs"), most)
+	left, quads, p, w := k.GP64(), k.GP64(), k.GP64(), k.GP64()
 	label := func(n int) string { return fmt.Sprint(name, "_", n) }
 	acc := func(i, j int) reg.VecPhysical { return ymm(4 + i*v + j) }
 	// step multiplies one pair of channels of n tiles.
