@@ -40,7 +40,7 @@ type ConvDriver struct {
 	zero    int32
 
 	requant      *quant.Requantizer // as the caller gave it
-	row          quant.Requantizer  // the same with parameters for tile pixels
+	row          quant.Requantizer  // the same with parameters for a row of the output, or for tile pixels
 	tile         int                // pixels that make a multiple of eight elements, at least tileSize
 	commonScale  []float32
 	largestScale float32
@@ -72,8 +72,12 @@ type Taps struct {
 // blockSize is the number of accumulators that a driver likes to keep in the cache.
 const blockSize = 1 << 14
 
-// tileSize is about the number of parameters that kernels like in a row.
-const tileSize = 256
+// tileSize is about the number of parameters that kernels like in a row. longRow is the length of rows from which on they
+// do not get a parameter for each element.
+const (
+	tileSize = 256
+	longRow  = 1 << 12
+)
 
 // NewConvDriver returns a driver for a convolution of codes of xBits bits, 1 to 16. wBits
 // is 8 or less if every weight level fits an int8 and every accumulator an int32, and
@@ -249,13 +253,20 @@ func (d *ConvDriver) SetRequant(r *quant.Requantizer) {
 	}
 	shift, multiplier := d.row.Shift, d.row.Multiplier
 	d.row = *r
+	pixels := d.tile
+	if d.shortRows() {
+		pixels = d.conv.OW
+	}
 	if len(r.Shift) == 1 { // kernels like that best
 		d.row.Shift = append(shift[:0], r.Shift[0])
 	} else {
-		d.row.Shift = spread(shift, r.Shift, d.conv.O, d.tile)
+		d.row.Shift = spread(shift, r.Shift, d.conv.O, pixels)
 	}
-	d.row.Multiplier = spread(multiplier, r.Multiplier, d.conv.O, d.tile)
+	d.row.Multiplier = spread(multiplier, r.Multiplier, d.conv.O, pixels)
 }
+
+// shortRows reports whether rows of the output are short enough to have parameters for each element.
+func (d *ConvDriver) shortRows() bool { return d.conv.OW*d.conv.O < longRow }
 
 // spread repeats the parameters of the channels, one for all or one each, for a number of
 // pixels: kernels run faster over long rows of parameters. It reuses dst.
@@ -449,10 +460,6 @@ func (d *ConvDriver) finish(y *Codes, s Scratch, n0, n1, oh0, oh1 int, taps *Tap
 	if !d.wide && e.least != nil {
 		kernels.AccumulatorRange(e.least, e.most, s.I32[:all])
 	}
-	whole := row // what lies in one piece
-	if step == row {
-		whole = all
-	}
 	for from := 0; from < all; from += row {
 		n, oh := n0, oh0+from/row
 		if d.linear {
@@ -460,14 +467,12 @@ func (d *ConvDriver) finish(y *Codes, s Scratch, n0, n1, oh0, oh1 int, taps *Tap
 		}
 		if d.wide {
 			d.finishWide(y, s.I64[from:from+row], n, oh, taps)
-			continue
-		}
-		if taps != nil && taps.Pass != nil {
+		} else if taps != nil && taps.Pass != nil {
 			d.passBits(d.passRow(taps, n, oh), s.I32[from:from+row])
 		}
-		if from%whole == 0 {
-			d.finishNarrow(y, s.I32[from:from+whole], n, oh)
-		}
+	}
+	if !d.wide {
+		d.finishNarrow(y, s.I32[:all], n0, oh0, step)
 	}
 }
 
@@ -483,33 +488,39 @@ func (d *ConvDriver) passBits(bits []uint8, acc []int32) {
 	}
 }
 
-// requantize turns accumulators of whole pixels into codes.
-func (d *ConvDriver) requantize(dst []uint8, acc []int32) {
-	n := d.whole(len(acc))
-	if len(d.row.Shift) == 1 {
-		n = len(acc)
+// requantize turns the accumulators of rows into codes, rows step elements apart.
+func (d *ConvDriver) requantize(dst []uint8, step int, acc []int32) {
+	row := d.conv.OW * d.conv.O
+	if d.shortRows() || len(d.row.Shift) == 1 || d.row.Rule == quant.FixedPoint {
+		kernels.RequantizeRows(dst, step, acc, row, &d.row)
+		return
 	}
-	kernels.Requantize(dst, acc[:n], &d.row)
-	if rest := len(acc) - n; rest > 0 {
-		r := d.row
-		r.Shift, r.Multiplier = first(r.Shift, rest), first(r.Multiplier, rest)
-		kernels.Requantize(dst[n:], acc[n:], &r)
+	whole := d.whole(row)
+	rest := d.row
+	rest.Shift, rest.Multiplier = first(rest.Shift, row-whole), first(rest.Multiplier, row-whole)
+	for i := 0; i < len(acc); i += row {
+		kernels.Requantize(dst[i/row*step:], acc[i:i+whole], &d.row)
+		if whole < row {
+			kernels.Requantize(dst[i/row*step+whole:], acc[i+whole:i+row], &rest)
+		}
 	}
 }
 
 // first returns the first n elements of s, or none if there are none.
 func first[E any](s []E, n int) []E { return s[:min(n, len(s))] }
 
-// finishNarrow turns accumulators that lie in one piece, from row oh of image n on, into
-// their output.
-func (d *ConvDriver) finishNarrow(y *Codes, acc []int32, n, oh int) {
+// finishNarrow turns the accumulators of rows, from row oh of image n on, into their output, whose rows are step
+// elements apart.
+func (d *ConvDriver) finishNarrow(y *Codes, acc []int32, n, oh, step int) {
+	row, at := d.conv.OW*d.conv.O, y.L.Row(n, oh)
 	switch {
 	case d.requant != nil && y.U8 != nil && y.L.Packed():
-		d.requantize(y.U8[y.L.Row(n, oh):], acc)
+		d.requantize(y.U8[at:], step, acc)
 	case d.requant == nil && d.commonScale == nil && y.I32 != nil && y.L.Packed():
-		copy(y.I32[y.L.Row(n, oh):], acc)
+		for i := 0; i < len(acc); i += row {
+			copy(y.I32[at+i/row*step:], acc[i:i+row])
+		}
 	default:
-		row := d.conv.OW * d.conv.O
 		for i := 0; i < len(acc); i += row {
 			if d.linear {
 				finishPixels(d, y, acc[i:i+row], n+i/row, oh)

@@ -123,15 +123,18 @@ func (a *Add) interpret(_ *Node, in []*Node, x [][]int64) []int64 {
 }
 
 func (a *Add) bind(b *binding, n *Node, in []*Node) step {
-	sum := a.rowSum(n, in)
+	sum := a.imageSum(n, in)
 	if sum == nil {
 		return bindPair(b, n, in, a.apply(in))
 	}
 	return bindBytes(b, n, sum)
 }
 
-// rowSum returns the kernel that adds rows of codes in bytes, nil where there is none.
-func (a *Add) rowSum(n *Node, in []*Node) func(y, p, q []uint8) {
+// A rowsFunc computes rows of n codes from as many of two operands.
+type rowsFunc func(y, p, q kernels.CodeRows, rows, n int)
+
+// imageSum returns the kernel that adds rows of codes in bytes, nil where there is none.
+func (a *Add) imageSum(n *Node, in []*Node) rowsFunc {
 	for _, k := range []*Node{n, in[0], in[1]} {
 		if !bytesOf(k.Out) || k.Grid.MidRise {
 			return nil
@@ -140,9 +143,13 @@ func (a *Add) rowSum(n *Node, in []*Node) func(y, p, q []uint8) {
 	signedA, signedB := in[0].Out.Signed, in[1].Out.Signed
 	switch r := a.Rule.(type) {
 	case quant.AddShift:
-		return func(y, p, q []uint8) { kernels.AddShift(y, p, q, signedA, signedB, &r) }
+		return func(y, p, q kernels.CodeRows, rows, n int) {
+			kernels.AddShiftRows(y, p, q, rows, n, signedA, signedB, &r)
+		}
 	case quant.AddFloat:
-		return func(y, p, q []uint8) { kernels.AddFloat(y, p, q, signedA, signedB, &r) }
+		return func(y, p, q kernels.CodeRows, rows, n int) {
+			kernels.AddFloatRows(y, p, q, rows, n, signedA, signedB, &r)
+		}
 	}
 	return nil
 }
@@ -220,23 +227,27 @@ func bindPair(b *binding, n *Node, in []*Node, apply func(p, q int64) int64) ste
 			table[int(uint8(u))<<8|int(uint8(v))] = uint8(apply(int64(u), int64(v)))
 		}
 	}
-	return bindBytes(b, n, func(y, p, q []uint8) {
-		p, q = p[:len(y)], q[:len(y)]
-		for k := range y {
-			y[k] = table[int(p[k])<<8|int(q[k])]
+	return bindBytes(b, n, func(y, p, q kernels.CodeRows, rows, n int) {
+		for h := range rows {
+			y, p, q := y.Codes[h*y.Step:][:n], p.Codes[h*p.Step:][:n], q.Codes[h*q.Step:][:n]
+			for k := range y {
+				y[k] = table[int(p[k])<<8|int(q[k])]
+			}
 		}
 	})
 }
 
-// bindBytes returns the step that computes rows of codes in bytes from those of two operands.
-func bindBytes(b *binding, n *Node, row func(y, p, q []uint8)) step {
+// bindBytes returns the step that computes images of codes in bytes from those of two operands.
+func bindBytes(b *binding, n *Node, f rowsFunc) step {
 	left, right := n.In[0], n.In[1]
+	rows := func(c *Codes, image int) kernels.CodeRows {
+		return kernels.CodeRows{Codes: c.U8[c.L.Row(image, 0):], Step: c.L.SH}
+	}
 	return func(st *state, images int) {
 		y, p, q := st.value(b.self), st.value(left), st.value(right)
-		n := y.L.W * y.L.C // the pixels of a row follow one another
-		eachRow(images, y, func(i, h int) {
-			row(y.U8[y.L.Row(i, h):][:n], p.U8[p.L.Row(i, h):][:n], q.U8[q.L.Row(i, h):][:n])
-		})
+		for i := range images { // the pixels of a row follow one another
+			f(rows(y, i), rows(p, i), rows(q, i), y.L.H, y.L.W*y.L.C)
+		}
 	}
 }
 

@@ -4,73 +4,41 @@
 
 #include "textflag.h"
 
-// func addShiftAVX2(dst *uint8, a *uint8, b *uint8, n int, flipA uint8, flipB uint8, ma int16, mb int16, start int32, shift int32, lo int16, hi int16)
+// func addShiftAVX2(dst *uint8, a *uint8, b *uint8, rows int, n int, gap int, gapA int, gapB int, flipA uint8, flipB uint8, ma int16, mb int16, start int32, shift int32, lo int16, hi int16)
 // Requires: AVX, AVX2
-TEXT ·addShiftAVX2(SB), NOSPLIT, $0-52
-	// dst = clamp(((a ^ flipA)·ma + (b ^ flipB)·mb + start) >> shift, lo, hi); at least 32 codes
+TEXT ·addShiftAVX2(SB), NOSPLIT, $0-84
+	// dst = clamp(((a ^ flipA)·ma + (b ^ flipB)·mb + start) >> shift, lo, hi); rows of at least 32 codes, with gaps between them
 	MOVQ         dst+0(FP), AX
 	MOVQ         a+8(FP), CX
 	MOVQ         b+16(FP), DX
 	VPXOR        Y7, Y7, Y7
-	VPBROADCASTB flipA+32(FP), Y8
-	VPBROADCASTB flipB+33(FP), Y9
-	VPBROADCASTW lo+48(FP), Y13
+	VPBROADCASTB flipA+64(FP), Y8
+	VPBROADCASTB flipB+65(FP), Y9
+	VPBROADCASTW lo+80(FP), Y13
 	MOVL         $0x00ff00ff, BX
 	VMOVD        BX, X15
 	VPBROADCASTD X15, Y15
-	VPBROADCASTW ma+34(FP), Y10
-	VPBROADCASTW mb+36(FP), Y11
+	VPBROADCASTW ma+66(FP), Y10
+	VPBROADCASTW mb+68(FP), Y11
 	VPUNPCKLWD   Y11, Y10, Y10
-	VBROADCASTSS start+40(FP), Y11
-	VBROADCASTSS shift+44(FP), Y12
-	VPBROADCASTW hi+50(FP), Y6
-	MOVQ         n+24(FP), BX
-	MOVQ         BX, SI
-	ANDQ         $-32, SI
-	LEAQ         -32(BX), DI
-	MOVQ         BX, R8
-	NEGQ         R8
-	ANDQ         $0x1f, R8
-	TESTQ        R8, R8
-	JEQ          main_2
-	MOVQ         DI, BX
-	VPXOR        (CX)(BX*1), Y8, Y0
-	VPXOR        (DX)(BX*1), Y9, Y1
-	VPUNPCKHBW   Y1, Y0, Y2
-	VPUNPCKLBW   Y1, Y0, Y0
-	VPUNPCKHBW   Y7, Y0, Y1
-	VPUNPCKLBW   Y7, Y0, Y0
-	VPUNPCKHBW   Y7, Y2, Y3
-	VPUNPCKLBW   Y7, Y2, Y2
-	VPMADDWD     Y10, Y0, Y0
-	VPADDD       Y11, Y0, Y0
-	VPSRAVD      Y12, Y0, Y0
-	VPMADDWD     Y10, Y1, Y1
-	VPADDD       Y11, Y1, Y1
-	VPSRAVD      Y12, Y1, Y1
-	VPMADDWD     Y10, Y2, Y2
-	VPADDD       Y11, Y2, Y2
-	VPSRAVD      Y12, Y2, Y2
-	VPMADDWD     Y10, Y3, Y3
-	VPADDD       Y11, Y3, Y3
-	VPSRAVD      Y12, Y3, Y3
-	VPACKSSDW    Y1, Y0, Y0
-	VPMINSW      Y6, Y0, Y0
-	VPMAXSW      Y13, Y0, Y0
-	VPAND        Y15, Y0, Y0
-	VPACKSSDW    Y3, Y2, Y2
-	VPMINSW      Y6, Y2, Y2
-	VPMAXSW      Y13, Y2, Y2
-	VPAND        Y15, Y2, Y2
-	VPACKUSWB    Y2, Y0, Y0
-	VMOVAPS      Y0, Y14
+	VBROADCASTSS start+72(FP), Y11
+	VBROADCASTSS shift+76(FP), Y12
+	VPBROADCASTW hi+82(FP), Y6
+	MOVQ         rows+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         SI, R8
+	ANDQ         $-32, R8
+	LEAQ         -32(SI), R9
+	MOVQ         SI, R10
+	NEGQ         R10
+	ANDQ         $0x1f, R10
 
-main_2:
-	XORQ BX, BX
-
-strip_3:
-	VPXOR      (CX)(BX*1), Y8, Y0
-	VPXOR      (DX)(BX*1), Y9, Y1
+row_1:
+	TESTQ      R10, R10
+	JEQ        main_2
+	MOVQ       R9, DI
+	VPXOR      (CX)(DI*1), Y8, Y0
+	VPXOR      (DX)(DI*1), Y9, Y1
 	VPUNPCKHBW Y1, Y0, Y2
 	VPUNPCKLBW Y1, Y0, Y0
 	VPUNPCKHBW Y7, Y0, Y1
@@ -98,89 +66,135 @@ strip_3:
 	VPMAXSW    Y13, Y2, Y2
 	VPAND      Y15, Y2, Y2
 	VPACKUSWB  Y2, Y0, Y0
-	VMOVDQU    Y0, (AX)(BX*1)
-	ADDQ       $0x20, BX
-	CMPQ       BX, SI
+	VMOVAPS    Y0, Y14
+
+main_2:
+	XORQ DI, DI
+
+strip_3:
+	VPXOR      (CX)(DI*1), Y8, Y0
+	VPXOR      (DX)(DI*1), Y9, Y1
+	VPUNPCKHBW Y1, Y0, Y2
+	VPUNPCKLBW Y1, Y0, Y0
+	VPUNPCKHBW Y7, Y0, Y1
+	VPUNPCKLBW Y7, Y0, Y0
+	VPUNPCKHBW Y7, Y2, Y3
+	VPUNPCKLBW Y7, Y2, Y2
+	VPMADDWD   Y10, Y0, Y0
+	VPADDD     Y11, Y0, Y0
+	VPSRAVD    Y12, Y0, Y0
+	VPMADDWD   Y10, Y1, Y1
+	VPADDD     Y11, Y1, Y1
+	VPSRAVD    Y12, Y1, Y1
+	VPMADDWD   Y10, Y2, Y2
+	VPADDD     Y11, Y2, Y2
+	VPSRAVD    Y12, Y2, Y2
+	VPMADDWD   Y10, Y3, Y3
+	VPADDD     Y11, Y3, Y3
+	VPSRAVD    Y12, Y3, Y3
+	VPACKSSDW  Y1, Y0, Y0
+	VPMINSW    Y6, Y0, Y0
+	VPMAXSW    Y13, Y0, Y0
+	VPAND      Y15, Y0, Y0
+	VPACKSSDW  Y3, Y2, Y2
+	VPMINSW    Y6, Y2, Y2
+	VPMAXSW    Y13, Y2, Y2
+	VPAND      Y15, Y2, Y2
+	VPACKUSWB  Y2, Y0, Y0
+	VMOVDQU    Y0, (AX)(DI*1)
+	ADDQ       $0x20, DI
+	CMPQ       DI, R8
 	JLT        strip_3
-	TESTQ      R8, R8
+	TESTQ      R10, R10
 	JEQ        next_4
-	MOVQ       DI, BX
+	MOVQ       R9, DI
 	VMOVAPS    Y14, Y0
-	VMOVDQU    Y0, (AX)(BX*1)
+	VMOVDQU    Y0, (AX)(DI*1)
 
 next_4:
+	LEAQ (AX)(SI*1), AX
+	ADDQ gap+40(FP), AX
+	LEAQ (CX)(SI*1), CX
+	ADDQ gapA+48(FP), CX
+	LEAQ (DX)(SI*1), DX
+	ADDQ gapB+56(FP), DX
+	DECQ BX
+	JNE  row_1
 	VZEROUPPER
 	RET
 
-// func addFloatAVX2(dst *uint8, a *uint8, b *uint8, n int, flipA uint8, flipB uint8, za float32, zb float32, ma float32, mb float32, top float32, z int16, lo int16)
+// func addFloatAVX2(dst *uint8, a *uint8, b *uint8, rows int, n int, gap int, gapA int, gapB int, flipA uint8, flipB uint8, za float32, zb float32, ma float32, mb float32, top float32, z int16, lo int16)
 // Requires: AVX, AVX2
-TEXT ·addFloatAVX2(SB), NOSPLIT, $0-60
-	// dst = max(roundEven(min((2^23 + (a ^ flipA) - za)·ma + (2^23 + (b ^ flipB) - zb)·mb, top)) + z, lo); at least 32 codes
+TEXT ·addFloatAVX2(SB), NOSPLIT, $0-92
+	// dst = max(roundEven(min((2^23 + (a ^ flipA) - za)·ma + (2^23 + (b ^ flipB) - zb)·mb, top)) + z, lo); rows of at least 32 codes, with gaps between them
 	MOVQ         dst+0(FP), AX
 	MOVQ         a+8(FP), CX
 	MOVQ         b+16(FP), DX
 	VPXOR        Y7, Y7, Y7
-	VPBROADCASTB flipA+32(FP), Y8
-	VPBROADCASTB flipB+33(FP), Y9
-	VPBROADCASTW lo+58(FP), Y13
+	VPBROADCASTB flipA+64(FP), Y8
+	VPBROADCASTB flipB+65(FP), Y9
+	VPBROADCASTW lo+90(FP), Y13
 	MOVL         $0x00ff00ff, BX
 	VMOVD        BX, X15
 	VPBROADCASTD X15, Y15
-	VPBROADCASTW z+56(FP), Y10
+	VPBROADCASTW z+88(FP), Y10
 	MOVL         $0x4b004b00, BX
 	VMOVD        BX, X11
 	VPBROADCASTD X11, Y11
-	VBROADCASTSS top+52(FP), Y12
-	MOVQ         n+24(FP), BX
-	MOVQ         BX, SI
-	ANDQ         $-32, SI
-	LEAQ         -32(BX), DI
-	MOVQ         BX, R8
-	NEGQ         R8
-	ANDQ         $0x1f, R8
-	TESTQ        R8, R8
+	VBROADCASTSS top+84(FP), Y12
+	MOVQ         rows+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         SI, R8
+	ANDQ         $-32, R8
+	LEAQ         -32(SI), R9
+	MOVQ         SI, R10
+	NEGQ         R10
+	ANDQ         $0x1f, R10
+
+row_1:
+	TESTQ        R10, R10
 	JEQ          main_2
-	MOVQ         DI, BX
-	VPXOR        (CX)(BX*1), Y8, Y0
+	MOVQ         R9, DI
+	VPXOR        (CX)(DI*1), Y8, Y0
 	VPUNPCKLBW   Y7, Y0, Y0
 	VPUNPCKHWD   Y11, Y0, Y1
 	VPUNPCKLWD   Y11, Y0, Y0
-	VBROADCASTSS za+36(FP), Y6
+	VBROADCASTSS za+68(FP), Y6
 	VSUBPS       Y6, Y0, Y0
 	VSUBPS       Y6, Y1, Y1
-	VBROADCASTSS ma+44(FP), Y6
+	VBROADCASTSS ma+76(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMULPS       Y6, Y1, Y1
-	VPXOR        (CX)(BX*1), Y8, Y2
+	VPXOR        (CX)(DI*1), Y8, Y2
 	VPUNPCKHBW   Y7, Y2, Y2
 	VPUNPCKHWD   Y11, Y2, Y3
 	VPUNPCKLWD   Y11, Y2, Y2
-	VBROADCASTSS za+36(FP), Y6
+	VBROADCASTSS za+68(FP), Y6
 	VSUBPS       Y6, Y2, Y2
 	VSUBPS       Y6, Y3, Y3
-	VBROADCASTSS ma+44(FP), Y6
+	VBROADCASTSS ma+76(FP), Y6
 	VMULPS       Y6, Y2, Y2
 	VMULPS       Y6, Y3, Y3
-	VPXOR        (DX)(BX*1), Y9, Y4
+	VPXOR        (DX)(DI*1), Y9, Y4
 	VPUNPCKLBW   Y7, Y4, Y4
 	VPUNPCKHWD   Y11, Y4, Y5
 	VPUNPCKLWD   Y11, Y4, Y4
-	VBROADCASTSS zb+40(FP), Y6
+	VBROADCASTSS zb+72(FP), Y6
 	VSUBPS       Y6, Y4, Y4
 	VSUBPS       Y6, Y5, Y5
-	VBROADCASTSS mb+48(FP), Y6
+	VBROADCASTSS mb+80(FP), Y6
 	VMULPS       Y6, Y4, Y4
 	VADDPS       Y4, Y0, Y0
 	VMULPS       Y6, Y5, Y5
 	VADDPS       Y5, Y1, Y1
-	VPXOR        (DX)(BX*1), Y9, Y4
+	VPXOR        (DX)(DI*1), Y9, Y4
 	VPUNPCKHBW   Y7, Y4, Y4
 	VPUNPCKHWD   Y11, Y4, Y5
 	VPUNPCKLWD   Y11, Y4, Y4
-	VBROADCASTSS zb+40(FP), Y6
+	VBROADCASTSS zb+72(FP), Y6
 	VSUBPS       Y6, Y4, Y4
 	VSUBPS       Y6, Y5, Y5
-	VBROADCASTSS mb+48(FP), Y6
+	VBROADCASTSS mb+80(FP), Y6
 	VMULPS       Y6, Y4, Y4
 	VADDPS       Y4, Y2, Y2
 	VMULPS       Y6, Y5, Y5
@@ -205,49 +219,49 @@ TEXT ·addFloatAVX2(SB), NOSPLIT, $0-60
 	VMOVAPS      Y0, Y14
 
 main_2:
-	XORQ BX, BX
+	XORQ DI, DI
 
 strip_3:
-	VPXOR        (CX)(BX*1), Y8, Y0
+	VPXOR        (CX)(DI*1), Y8, Y0
 	VPUNPCKLBW   Y7, Y0, Y0
 	VPUNPCKHWD   Y11, Y0, Y1
 	VPUNPCKLWD   Y11, Y0, Y0
-	VBROADCASTSS za+36(FP), Y6
+	VBROADCASTSS za+68(FP), Y6
 	VSUBPS       Y6, Y0, Y0
 	VSUBPS       Y6, Y1, Y1
-	VBROADCASTSS ma+44(FP), Y6
+	VBROADCASTSS ma+76(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMULPS       Y6, Y1, Y1
-	VPXOR        (CX)(BX*1), Y8, Y2
+	VPXOR        (CX)(DI*1), Y8, Y2
 	VPUNPCKHBW   Y7, Y2, Y2
 	VPUNPCKHWD   Y11, Y2, Y3
 	VPUNPCKLWD   Y11, Y2, Y2
-	VBROADCASTSS za+36(FP), Y6
+	VBROADCASTSS za+68(FP), Y6
 	VSUBPS       Y6, Y2, Y2
 	VSUBPS       Y6, Y3, Y3
-	VBROADCASTSS ma+44(FP), Y6
+	VBROADCASTSS ma+76(FP), Y6
 	VMULPS       Y6, Y2, Y2
 	VMULPS       Y6, Y3, Y3
-	VPXOR        (DX)(BX*1), Y9, Y4
+	VPXOR        (DX)(DI*1), Y9, Y4
 	VPUNPCKLBW   Y7, Y4, Y4
 	VPUNPCKHWD   Y11, Y4, Y5
 	VPUNPCKLWD   Y11, Y4, Y4
-	VBROADCASTSS zb+40(FP), Y6
+	VBROADCASTSS zb+72(FP), Y6
 	VSUBPS       Y6, Y4, Y4
 	VSUBPS       Y6, Y5, Y5
-	VBROADCASTSS mb+48(FP), Y6
+	VBROADCASTSS mb+80(FP), Y6
 	VMULPS       Y6, Y4, Y4
 	VADDPS       Y4, Y0, Y0
 	VMULPS       Y6, Y5, Y5
 	VADDPS       Y5, Y1, Y1
-	VPXOR        (DX)(BX*1), Y9, Y4
+	VPXOR        (DX)(DI*1), Y9, Y4
 	VPUNPCKHBW   Y7, Y4, Y4
 	VPUNPCKHWD   Y11, Y4, Y5
 	VPUNPCKLWD   Y11, Y4, Y4
-	VBROADCASTSS zb+40(FP), Y6
+	VBROADCASTSS zb+72(FP), Y6
 	VSUBPS       Y6, Y4, Y4
 	VSUBPS       Y6, Y5, Y5
-	VBROADCASTSS mb+48(FP), Y6
+	VBROADCASTSS mb+80(FP), Y6
 	VMULPS       Y6, Y4, Y4
 	VADDPS       Y4, Y2, Y2
 	VMULPS       Y6, Y5, Y5
@@ -269,89 +283,100 @@ strip_3:
 	VPMAXSW      Y13, Y2, Y2
 	VPAND        Y15, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
-	VMOVDQU      Y0, (AX)(BX*1)
-	ADDQ         $0x20, BX
-	CMPQ         BX, SI
+	VMOVDQU      Y0, (AX)(DI*1)
+	ADDQ         $0x20, DI
+	CMPQ         DI, R8
 	JLT          strip_3
-	TESTQ        R8, R8
+	TESTQ        R10, R10
 	JEQ          next_4
-	MOVQ         DI, BX
+	MOVQ         R9, DI
 	VMOVAPS      Y14, Y0
-	VMOVDQU      Y0, (AX)(BX*1)
+	VMOVDQU      Y0, (AX)(DI*1)
 
 next_4:
+	LEAQ (AX)(SI*1), AX
+	ADDQ gap+40(FP), AX
+	LEAQ (CX)(SI*1), CX
+	ADDQ gapA+48(FP), CX
+	LEAQ (DX)(SI*1), DX
+	ADDQ gapB+56(FP), DX
+	DECQ BX
+	JNE  row_1
 	VZEROUPPER
 	RET
 
-// func addFloorAVX2(dst *uint8, a *uint8, b *uint8, n int, flipA uint8, flipB uint8, za float32, zb float32, ma float32, mb float32, top float32, z int16, lo int16)
+// func addFloorAVX2(dst *uint8, a *uint8, b *uint8, rows int, n int, gap int, gapA int, gapB int, flipA uint8, flipB uint8, za float32, zb float32, ma float32, mb float32, top float32, z int16, lo int16)
 // Requires: AVX, AVX2
-TEXT ·addFloorAVX2(SB), NOSPLIT, $0-60
-	// dst = max(floor(min((2^23 + (a ^ flipA) - za)·ma + (2^23 + (b ^ flipB) - zb)·mb, top)) + z, lo); at least 32 codes
+TEXT ·addFloorAVX2(SB), NOSPLIT, $0-92
+	// dst = max(floor(min((2^23 + (a ^ flipA) - za)·ma + (2^23 + (b ^ flipB) - zb)·mb, top)) + z, lo); rows of at least 32 codes, with gaps between them
 	MOVQ         dst+0(FP), AX
 	MOVQ         a+8(FP), CX
 	MOVQ         b+16(FP), DX
 	VPXOR        Y7, Y7, Y7
-	VPBROADCASTB flipA+32(FP), Y8
-	VPBROADCASTB flipB+33(FP), Y9
-	VPBROADCASTW lo+58(FP), Y13
+	VPBROADCASTB flipA+64(FP), Y8
+	VPBROADCASTB flipB+65(FP), Y9
+	VPBROADCASTW lo+90(FP), Y13
 	MOVL         $0x00ff00ff, BX
 	VMOVD        BX, X15
 	VPBROADCASTD X15, Y15
-	VPBROADCASTW z+56(FP), Y10
+	VPBROADCASTW z+88(FP), Y10
 	MOVL         $0x4b004b00, BX
 	VMOVD        BX, X11
 	VPBROADCASTD X11, Y11
-	VBROADCASTSS top+52(FP), Y12
-	MOVQ         n+24(FP), BX
-	MOVQ         BX, SI
-	ANDQ         $-32, SI
-	LEAQ         -32(BX), DI
-	MOVQ         BX, R8
-	NEGQ         R8
-	ANDQ         $0x1f, R8
-	TESTQ        R8, R8
+	VBROADCASTSS top+84(FP), Y12
+	MOVQ         rows+24(FP), BX
+	MOVQ         n+32(FP), SI
+	MOVQ         SI, R8
+	ANDQ         $-32, R8
+	LEAQ         -32(SI), R9
+	MOVQ         SI, R10
+	NEGQ         R10
+	ANDQ         $0x1f, R10
+
+row_1:
+	TESTQ        R10, R10
 	JEQ          main_2
-	MOVQ         DI, BX
-	VPXOR        (CX)(BX*1), Y8, Y0
+	MOVQ         R9, DI
+	VPXOR        (CX)(DI*1), Y8, Y0
 	VPUNPCKLBW   Y7, Y0, Y0
 	VPUNPCKHWD   Y11, Y0, Y1
 	VPUNPCKLWD   Y11, Y0, Y0
-	VBROADCASTSS za+36(FP), Y6
+	VBROADCASTSS za+68(FP), Y6
 	VSUBPS       Y6, Y0, Y0
 	VSUBPS       Y6, Y1, Y1
-	VBROADCASTSS ma+44(FP), Y6
+	VBROADCASTSS ma+76(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMULPS       Y6, Y1, Y1
-	VPXOR        (CX)(BX*1), Y8, Y2
+	VPXOR        (CX)(DI*1), Y8, Y2
 	VPUNPCKHBW   Y7, Y2, Y2
 	VPUNPCKHWD   Y11, Y2, Y3
 	VPUNPCKLWD   Y11, Y2, Y2
-	VBROADCASTSS za+36(FP), Y6
+	VBROADCASTSS za+68(FP), Y6
 	VSUBPS       Y6, Y2, Y2
 	VSUBPS       Y6, Y3, Y3
-	VBROADCASTSS ma+44(FP), Y6
+	VBROADCASTSS ma+76(FP), Y6
 	VMULPS       Y6, Y2, Y2
 	VMULPS       Y6, Y3, Y3
-	VPXOR        (DX)(BX*1), Y9, Y4
+	VPXOR        (DX)(DI*1), Y9, Y4
 	VPUNPCKLBW   Y7, Y4, Y4
 	VPUNPCKHWD   Y11, Y4, Y5
 	VPUNPCKLWD   Y11, Y4, Y4
-	VBROADCASTSS zb+40(FP), Y6
+	VBROADCASTSS zb+72(FP), Y6
 	VSUBPS       Y6, Y4, Y4
 	VSUBPS       Y6, Y5, Y5
-	VBROADCASTSS mb+48(FP), Y6
+	VBROADCASTSS mb+80(FP), Y6
 	VMULPS       Y6, Y4, Y4
 	VADDPS       Y4, Y0, Y0
 	VMULPS       Y6, Y5, Y5
 	VADDPS       Y5, Y1, Y1
-	VPXOR        (DX)(BX*1), Y9, Y4
+	VPXOR        (DX)(DI*1), Y9, Y4
 	VPUNPCKHBW   Y7, Y4, Y4
 	VPUNPCKHWD   Y11, Y4, Y5
 	VPUNPCKLWD   Y11, Y4, Y4
-	VBROADCASTSS zb+40(FP), Y6
+	VBROADCASTSS zb+72(FP), Y6
 	VSUBPS       Y6, Y4, Y4
 	VSUBPS       Y6, Y5, Y5
-	VBROADCASTSS mb+48(FP), Y6
+	VBROADCASTSS mb+80(FP), Y6
 	VMULPS       Y6, Y4, Y4
 	VADDPS       Y4, Y2, Y2
 	VMULPS       Y6, Y5, Y5
@@ -380,49 +405,49 @@ TEXT ·addFloorAVX2(SB), NOSPLIT, $0-60
 	VMOVAPS      Y0, Y14
 
 main_2:
-	XORQ BX, BX
+	XORQ DI, DI
 
 strip_3:
-	VPXOR        (CX)(BX*1), Y8, Y0
+	VPXOR        (CX)(DI*1), Y8, Y0
 	VPUNPCKLBW   Y7, Y0, Y0
 	VPUNPCKHWD   Y11, Y0, Y1
 	VPUNPCKLWD   Y11, Y0, Y0
-	VBROADCASTSS za+36(FP), Y6
+	VBROADCASTSS za+68(FP), Y6
 	VSUBPS       Y6, Y0, Y0
 	VSUBPS       Y6, Y1, Y1
-	VBROADCASTSS ma+44(FP), Y6
+	VBROADCASTSS ma+76(FP), Y6
 	VMULPS       Y6, Y0, Y0
 	VMULPS       Y6, Y1, Y1
-	VPXOR        (CX)(BX*1), Y8, Y2
+	VPXOR        (CX)(DI*1), Y8, Y2
 	VPUNPCKHBW   Y7, Y2, Y2
 	VPUNPCKHWD   Y11, Y2, Y3
 	VPUNPCKLWD   Y11, Y2, Y2
-	VBROADCASTSS za+36(FP), Y6
+	VBROADCASTSS za+68(FP), Y6
 	VSUBPS       Y6, Y2, Y2
 	VSUBPS       Y6, Y3, Y3
-	VBROADCASTSS ma+44(FP), Y6
+	VBROADCASTSS ma+76(FP), Y6
 	VMULPS       Y6, Y2, Y2
 	VMULPS       Y6, Y3, Y3
-	VPXOR        (DX)(BX*1), Y9, Y4
+	VPXOR        (DX)(DI*1), Y9, Y4
 	VPUNPCKLBW   Y7, Y4, Y4
 	VPUNPCKHWD   Y11, Y4, Y5
 	VPUNPCKLWD   Y11, Y4, Y4
-	VBROADCASTSS zb+40(FP), Y6
+	VBROADCASTSS zb+72(FP), Y6
 	VSUBPS       Y6, Y4, Y4
 	VSUBPS       Y6, Y5, Y5
-	VBROADCASTSS mb+48(FP), Y6
+	VBROADCASTSS mb+80(FP), Y6
 	VMULPS       Y6, Y4, Y4
 	VADDPS       Y4, Y0, Y0
 	VMULPS       Y6, Y5, Y5
 	VADDPS       Y5, Y1, Y1
-	VPXOR        (DX)(BX*1), Y9, Y4
+	VPXOR        (DX)(DI*1), Y9, Y4
 	VPUNPCKHBW   Y7, Y4, Y4
 	VPUNPCKHWD   Y11, Y4, Y5
 	VPUNPCKLWD   Y11, Y4, Y4
-	VBROADCASTSS zb+40(FP), Y6
+	VBROADCASTSS zb+72(FP), Y6
 	VSUBPS       Y6, Y4, Y4
 	VSUBPS       Y6, Y5, Y5
-	VBROADCASTSS mb+48(FP), Y6
+	VBROADCASTSS mb+80(FP), Y6
 	VMULPS       Y6, Y4, Y4
 	VADDPS       Y4, Y2, Y2
 	VMULPS       Y6, Y5, Y5
@@ -448,16 +473,24 @@ strip_3:
 	VPMAXSW      Y13, Y2, Y2
 	VPAND        Y15, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
-	VMOVDQU      Y0, (AX)(BX*1)
-	ADDQ         $0x20, BX
-	CMPQ         BX, SI
+	VMOVDQU      Y0, (AX)(DI*1)
+	ADDQ         $0x20, DI
+	CMPQ         DI, R8
 	JLT          strip_3
-	TESTQ        R8, R8
+	TESTQ        R10, R10
 	JEQ          next_4
-	MOVQ         DI, BX
+	MOVQ         R9, DI
 	VMOVAPS      Y14, Y0
-	VMOVDQU      Y0, (AX)(BX*1)
+	VMOVDQU      Y0, (AX)(DI*1)
 
 next_4:
+	LEAQ (AX)(SI*1), AX
+	ADDQ gap+40(FP), AX
+	LEAQ (CX)(SI*1), CX
+	ADDQ gapA+48(FP), CX
+	LEAQ (DX)(SI*1), DX
+	ADDQ gapB+56(FP), DX
+	DECQ BX
+	JNE  row_1
 	VZEROUPPER
 	RET

@@ -1,7 +1,9 @@
 package kernels
 
 import (
+	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/bitgrad/bitgrad/quant"
@@ -63,6 +65,34 @@ func TestAddFloat(t *testing.T) {
 					}
 				}
 				dst.check(t, "add float")
+			}
+		}
+	})
+}
+
+// Rows with gaps between them are what they are alone, and the gaps stay.
+func TestAddRows(t *testing.T) {
+	forEach(t, "add codes", func(t *testing.T) {
+		r := testRand()
+		shift := quant.AddShift{FA: 5, FB: 4, FY: 3, Lo: -128, Hi: 127}
+		for n := range 100 {
+			rows := r.IntN(4)
+			float := quant.AddFloat{Za: 3, Zb: -5, Ma: 0.3, Mb: 0.7, Zy: 4, Lo: -128, Hi: 127, MidRise: n%2 == 0}
+			var x [3]CodeRows
+			for i := range x {
+				step := n + r.IntN(5)
+				x[i] = CodeRows{randomBytes(r, rows*step+1), step}
+			}
+			for name, add := range map[string]func(dst, a, b CodeRows, rows, n int){
+				"shift": func(dst, a, b CodeRows, rows, n int) { AddShiftRows(dst, a, b, rows, n, true, true, &shift) },
+				"float": func(dst, a, b CodeRows, rows, n int) { AddFloatRows(dst, a, b, rows, n, true, true, &float) },
+			} {
+				want := CodeRows{slices.Clone(x[0].Codes), x[0].Step}
+				for i := range rows {
+					add(CodeRows{want.row(i, n), n}, CodeRows{x[1].row(i, n), n}, CodeRows{x[2].row(i, n), n}, 1, n)
+				}
+				add(x[0], x[1], x[2], rows, n)
+				equalSlices(t, fmt.Sprintf("%s: %d rows of %d", name, rows, n), x[0].Codes, want.Codes)
 			}
 		}
 	})

@@ -17,7 +17,7 @@
 //	kernel            variants                computes
 //	accumulate        portable avx2 avx512    the adding of pooling
 //	add bits          portable avx2 avx512    AddShiftBits, AddFloatBits
-//	add codes         portable avx2 avx512    AddShift, AddFloat
+//	add codes         portable avx2 avx512    AddShift, AddFloat, AddShiftRows, AddFloatRows
 //	affine            portable avx2 avx512    RequantizeAffine, AccumulatorRange, FiniteRange
 //	channel sums      portable avx2 avx512    ChannelSums
 //	depthwise         portable avx2 avx512    depthwise convolutions, Average, SumCodes
@@ -39,6 +39,7 @@
 //	quantize          portable avx2 avx512    QuantizeCodes, FakeQuantize, Dequantize
 //	requantize fixed  portable avx2 avx512    Requantize by fixed-point multipliers
 //	requantize float  portable avx2 avx512    Requantize by floats, RequantizeFloat
+//	requantize rows   portable avx2           RequantizeRows: rows with gaps in one call
 //	requantize shift  portable avx2 avx512    Requantize by shifts, RequantizeShift
 //	unpack            portable avx2 avx512    UnpackWeightGrad
 //	winograd          portable avx2           Winograd: the transforms; its products run on gemm
@@ -46,7 +47,7 @@
 // Only in Go are softmax, whose exponentials are those of package math, the sums Sum and Dot in order, copies to and
 // from NCHW and, but for AVX2, the packing of 8-bit weights larger than 1×1. The AVX2 forms of sums per channel and of
 // max pooling want eight channels, and shorter rows fall back as well. The transforms of winograd are additions of
-// eight channels, for which AVX-512 uses the form of AVX2.
+// eight channels, for which AVX-512 uses the form of AVX2, as it does for rows with gaps.
 //
 // Integer and quantizing kernels give the same bytes
 // on every level. Float products add their terms in the order of the formula, one

@@ -59,19 +59,19 @@ func selectBitsAVX2(dst, src *float32, bits *uint8, n int)
 func selectBitsAddAVX2(dst, src *float32, bits *uint8, n int)
 
 //go:noescape
-func requantizeShiftAVX2(dst *uint8, acc, shift *int32, pixels, channels int, lo, hi int32)
+func requantizeShiftAVX2(dst *uint8, acc, shift *int32, pixels, channels, gap int, lo, hi int32)
 
 //go:noescape
-func requantizeShiftEqualAVX2(dst *uint8, acc *int32, n int, shift uint64, lo, hi int32)
+func requantizeShiftEqualAVX2(dst *uint8, acc *int32, rows, n, gap int, shift uint64, lo, hi int32)
 
 //go:noescape
 func requantizeShiftsAVX2(dst *uint8, acc, shift *int32, pixels, channels int, lo, hi, half int32)
 
 //go:noescape
-func requantizeFloatAVX2(dst *uint8, acc *int32, mult *float32, pixels, channels int, lo, hi float32, z int32)
+func requantizeFloatAVX2(dst *uint8, acc *int32, mult *float32, pixels, channels, gap int, lo, hi float32, z int32)
 
 //go:noescape
-func requantizeFloorAVX2(dst *uint8, acc *int32, mult *float32, pixels, channels int, lo, hi float32, z int32)
+func requantizeFloorAVX2(dst *uint8, acc *int32, mult *float32, pixels, channels, gap int, lo, hi float32, z int32)
 
 //go:noescape
 func passBitsAVX2(bits *uint8, acc, first, last *int32, pixels, channels int)
@@ -100,7 +100,13 @@ func dequantizeAVX2(dst *float32, codes *uint8, n int, z int32, s float32)
 //go:noescape
 func dequantizeSignedAVX2(dst *float32, codes *uint8, n int, z int32, s float32)
 
+// rowsLevel says which variant takes rows with gaps; see gradientLevel.
+var rowsLevel cpu.ISA
+
 func init() {
+	for _, level := range []cpu.ISA{cpu.Portable, cpu.AVX2} {
+		register("requantize rows", level, func() { rowsLevel = level })
+	}
 	for _, v := range []vector{avx2, avx512} {
 		level := v.level
 		register("pass bits", level, func() { passBits, selectBits = v.passBits, v.selectBits })
@@ -112,17 +118,14 @@ func init() {
 
 func (v vector) requantizeShift(dst []uint8, acc, shift []int32, lo, hi int32, midRise bool) {
 	if v.level == cpu.AVX2 && len(shift) == 1 && shift[0] > 1 && !midRise && len(acc) >= strip {
-		requantizeShiftEqualAVX2(&dst[0], &acc[0], len(acc), uint64(shift[0]-1), lo, hi)
+		requantizeShiftEqualAVX2(&dst[0], &acc[0], 1, len(acc), 0, uint64(shift[0]-1), lo, hi)
 		return
 	}
 	half := int32(1)
 	if midRise {
 		half = 0
 	}
-	common := !midRise
-	for _, n := range shift {
-		common = common && n > 0 // else an output finer than the products
-	}
+	common := !midRise && rightShifts(shift)
 	p := &shift[0]
 	if v.few(len(shift)) {
 		var row [equalChannels]int32
@@ -136,7 +139,7 @@ func (v vector) requantizeShift(dst []uint8, acc, shift []int32, lo, hi int32, m
 		d, x := &dst[s.from], &acc[s.from]
 		switch {
 		case v.level == cpu.AVX2 && common:
-			requantizeShiftAVX2(d, x, p, s.pixels, s.channels, lo, hi)
+			requantizeShiftAVX2(d, x, p, s.pixels, s.channels, 0, lo, hi)
 		case v.level == cpu.AVX2:
 			requantizeShiftsAVX2(d, x, p, s.pixels, s.channels, lo, hi, half)
 		case common:
@@ -146,6 +149,36 @@ func (v vector) requantizeShift(dst []uint8, acc, shift []int32, lo, hi int32, m
 		}
 	}
 	requantizeShiftPortable(dst[tail:], acc[tail:], shift, lo, hi, midRise)
+}
+
+// rightShifts is false for an output finer than the products.
+func rightShifts(shift []int32) bool {
+	for _, n := range shift {
+		if n <= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// requantizeRows is RequantizeRows for what the kernels of AVX2 take in one call.
+func requantizeRows(dst []uint8, step int, acc []int32, n int, r *quant.Requantizer) bool {
+	d, x, rows, gap := &dst[0], &acc[0], len(acc)/n, step-n
+	switch shift, mult := r.Shift, r.Multiplier; {
+	case rowsLevel != cpu.AVX2 || n < strip:
+		return false
+	case r.Rule == quant.Shift && len(shift) == 1 && shift[0] > 1 && !r.MidRise:
+		requantizeShiftEqualAVX2(d, x, rows, n, gap, uint64(shift[0]-1), r.Lo, r.Hi)
+	case r.Rule == quant.Shift && len(shift) == n && !r.MidRise && rightShifts(shift):
+		requantizeShiftAVX2(d, x, &shift[0], rows, n, gap, r.Lo, r.Hi)
+	case r.Rule == quant.Float && len(mult) == n && r.MidRise:
+		requantizeFloorAVX2(d, x, &mult[0], rows, n, gap, float32(r.Lo-r.ZeroPoint), float32(r.Hi-r.ZeroPoint), r.ZeroPoint)
+	case r.Rule == quant.Float && len(mult) == n:
+		requantizeFloatAVX2(d, x, &mult[0], rows, n, gap, float32(r.Lo-r.ZeroPoint), float32(r.Hi-r.ZeroPoint), r.ZeroPoint)
+	default:
+		return false
+	}
+	return true
 }
 
 func (v vector) requantizeFloat(dst []uint8, acc []int32, mult []float32, z, lo, hi int32, midRise bool) {
@@ -163,9 +196,9 @@ func (v vector) requantizeFloat(dst []uint8, acc []int32, mult []float32, z, lo,
 		d, x := &dst[s.from], &acc[s.from]
 		switch {
 		case v.level == cpu.AVX2 && midRise:
-			requantizeFloorAVX2(d, x, p, s.pixels, s.channels, first, last, z)
+			requantizeFloorAVX2(d, x, p, s.pixels, s.channels, 0, first, last, z)
 		case v.level == cpu.AVX2:
-			requantizeFloatAVX2(d, x, p, s.pixels, s.channels, first, last, z)
+			requantizeFloatAVX2(d, x, p, s.pixels, s.channels, 0, first, last, z)
 		case midRise:
 			requantizeFloorAVX512(d, x, p, s.pixels, s.channels, first, last, z)
 		default:

@@ -4,15 +4,15 @@
 
 #include "textflag.h"
 
-// func requantizeShiftAVX2(dst *uint8, acc *int32, shift *int32, pixels int, channels int, lo int32, hi int32)
+// func requantizeShiftAVX2(dst *uint8, acc *int32, shift *int32, pixels int, channels int, gap int, lo int32, hi int32)
 // Requires: AVX, AVX2
-TEXT ·requantizeShiftAVX2(SB), NOSPLIT, $0-48
-	// dst = clamp((acc >> n) + (acc >> (n-1) & 1), lo, hi), n > 0 per channel
+TEXT ·requantizeShiftAVX2(SB), NOSPLIT, $0-56
+	// dst = clamp((acc >> n) + (acc >> (n-1) & 1), lo, hi), n > 0 per channel; gap bytes of dst between pixels
 	MOVQ         dst+0(FP), AX
 	MOVQ         acc+8(FP), CX
 	MOVQ         shift+16(FP), DX
-	VBROADCASTSS lo+40(FP), Y4
-	VBROADCASTSS hi+44(FP), Y5
+	VBROADCASTSS lo+48(FP), Y4
+	VBROADCASTSS hi+52(FP), Y5
 	MOVL         $0x00000001, BX
 	VMOVD        BX, X6
 	VPBROADCASTD X6, Y6
@@ -138,21 +138,22 @@ rest_5:
 
 next_4:
 	LEAQ (AX)(SI*1), AX
+	ADDQ gap+40(FP), AX
 	LEAQ (CX)(SI*4), CX
 	DECQ BX
 	JNE  row_1
 	VZEROUPPER
 	RET
 
-// func requantizeShiftEqualAVX2(dst *uint8, acc *int32, n int, shift uint64, lo int32, hi int32)
+// func requantizeShiftEqualAVX2(dst *uint8, acc *int32, rows int, n int, gap int, shift uint64, lo int32, hi int32)
 // Requires: AVX, AVX2
-TEXT ·requantizeShiftEqualAVX2(SB), NOSPLIT, $0-40
-	// dst = clamp(((acc >> shift) + 1) >> 1, lo, hi), shift > 0; at least 8 elements
+TEXT ·requantizeShiftEqualAVX2(SB), NOSPLIT, $0-56
+	// dst = clamp(((acc >> shift) + 1) >> 1, lo, hi), shift > 0; rows of at least 8 elements, gap bytes of dst between them
 	MOVQ         dst+0(FP), AX
 	MOVQ         acc+8(FP), CX
-	VMOVQ        shift+24(FP), X7
-	VBROADCASTSS lo+32(FP), Y4
-	VBROADCASTSS hi+36(FP), Y5
+	VMOVQ        shift+40(FP), X7
+	VBROADCASTSS lo+48(FP), Y4
+	VBROADCASTSS hi+52(FP), Y5
 	MOVL         $0x00000001, DX
 	VMOVD        DX, X6
 	VPBROADCASTD X6, Y6
@@ -169,44 +170,47 @@ TEXT ·requantizeShiftEqualAVX2(SB), NOSPLIT, $0-40
 	MOVQ         $0x0703060205010400, DX
 	VMOVQ        DX, X10
 	VPMOVZXBD    X10, Y10
-	MOVQ         n+16(FP), DX
-	MOVQ         DX, SI
-	ANDQ         $-8, SI
-	LEAQ         -8(DX), DI
-	MOVQ         DX, R8
-	NEGQ         R8
-	ANDQ         $0x07, R8
-	TESTQ        R8, R8
-	JEQ          main_2
-	MOVQ         DI, BX
-	VMOVDQU      (CX)(BX*4), Y0
-	VPSRAD       X7, Y0, Y0
-	VPADDD       Y6, Y0, Y0
-	VPSRAD       $0x01, Y0, Y0
-	VPMAXSD      Y4, Y0, Y0
-	VPMINSD      Y5, Y0, Y0
-	VMOVAPS      Y0, Y14
+	MOVQ         rows+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         BX, DI
+	ANDQ         $-8, DI
+	LEAQ         -8(BX), R8
+	MOVQ         BX, R9
+	NEGQ         R9
+	ANDQ         $0x07, R9
+
+row_1:
+	TESTQ   R9, R9
+	JEQ     main_2
+	MOVQ    R8, SI
+	VMOVDQU (CX)(SI*4), Y0
+	VPSRAD  X7, Y0, Y0
+	VPADDD  Y6, Y0, Y0
+	VPSRAD  $0x01, Y0, Y0
+	VPMAXSD Y4, Y0, Y0
+	VPMINSD Y5, Y0, Y0
+	VMOVAPS Y0, Y14
 
 main_2:
-	XORQ BX, BX
-	LEAQ -32(DX), DX
+	XORQ SI, SI
+	LEAQ -32(BX), R10
 
 bulk_6:
-	CMPQ      BX, DX
+	CMPQ      SI, R10
 	JGT       few_7
-	VMOVDQU   (CX)(BX*4), Y0
+	VMOVDQU   (CX)(SI*4), Y0
 	VPSRAD    X7, Y0, Y0
 	VPADDD    Y6, Y0, Y0
 	VPSRAD    $0x01, Y0, Y0
-	VMOVDQU   32(CX)(BX*4), Y1
+	VMOVDQU   32(CX)(SI*4), Y1
 	VPSRAD    X7, Y1, Y1
 	VPADDD    Y6, Y1, Y1
 	VPSRAD    $0x01, Y1, Y1
-	VMOVDQU   64(CX)(BX*4), Y2
+	VMOVDQU   64(CX)(SI*4), Y2
 	VPSRAD    X7, Y2, Y2
 	VPADDD    Y6, Y2, Y2
 	VPSRAD    $0x01, Y2, Y2
-	VMOVDQU   96(CX)(BX*4), Y3
+	VMOVDQU   96(CX)(SI*4), Y3
 	VPSRAD    X7, Y3, Y3
 	VPADDD    Y6, Y3, Y3
 	VPSRAD    $0x01, Y3, Y3
@@ -220,16 +224,16 @@ bulk_6:
 	VPAND     Y11, Y2, Y2
 	VPACKUSWB Y2, Y0, Y0
 	VPERMD    Y0, Y10, Y0
-	VMOVDQU   Y0, (AX)(BX*1)
-	ADDQ      $0x20, BX
+	VMOVDQU   Y0, (AX)(SI*1)
+	ADDQ      $0x20, SI
 	JMP       bulk_6
 
 few_7:
-	CMPQ BX, SI
+	CMPQ SI, DI
 	JGE  rest_5
 
 strip_3:
-	VMOVDQU      (CX)(BX*4), Y0
+	VMOVDQU      (CX)(SI*4), Y0
 	VPSRAD       X7, Y0, Y0
 	VPADDD       Y6, Y0, Y0
 	VPSRAD       $0x01, Y0, Y0
@@ -239,23 +243,28 @@ strip_3:
 	VEXTRACTI128 $0x01, Y0, X1
 	VPACKUSDW    X1, X0, X0
 	VPACKUSWB    X0, X0, X0
-	VMOVQ        X0, (AX)(BX*1)
-	ADDQ         $0x08, BX
-	CMPQ         BX, SI
+	VMOVQ        X0, (AX)(SI*1)
+	ADDQ         $0x08, SI
+	CMPQ         SI, DI
 	JLT          strip_3
 
 rest_5:
-	TESTQ        R8, R8
+	TESTQ        R9, R9
 	JEQ          next_4
-	MOVQ         DI, BX
+	MOVQ         R8, SI
 	VMOVAPS      Y14, Y0
 	VPAND        Y15, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
 	VPACKUSDW    X1, X0, X0
 	VPACKUSWB    X0, X0, X0
-	VMOVQ        X0, (AX)(BX*1)
+	VMOVQ        X0, (AX)(SI*1)
 
 next_4:
+	LEAQ (AX)(BX*1), AX
+	ADDQ gap+32(FP), AX
+	LEAQ (CX)(BX*4), CX
+	DECQ DX
+	JNE  row_1
 	VZEROUPPER
 	RET
 
@@ -360,16 +369,16 @@ next_4:
 	VZEROUPPER
 	RET
 
-// func requantizeFloatAVX2(dst *uint8, acc *int32, mult *float32, pixels int, channels int, lo float32, hi float32, z int32)
+// func requantizeFloatAVX2(dst *uint8, acc *int32, mult *float32, pixels int, channels int, gap int, lo float32, hi float32, z int32)
 // Requires: AVX, AVX2
-TEXT ·requantizeFloatAVX2(SB), NOSPLIT, $0-52
-	// dst = roundEven(clamp(float32(acc)·mult, lo, hi)) + z, mult per channel
+TEXT ·requantizeFloatAVX2(SB), NOSPLIT, $0-60
+	// dst = roundEven(clamp(float32(acc)·mult, lo, hi)) + z, mult per channel; gap bytes of dst between pixels
 	MOVQ         dst+0(FP), AX
 	MOVQ         acc+8(FP), CX
 	MOVQ         mult+16(FP), DX
-	VBROADCASTSS lo+40(FP), Y4
-	VBROADCASTSS hi+44(FP), Y5
-	VBROADCASTSS z+48(FP), Y6
+	VBROADCASTSS lo+48(FP), Y4
+	VBROADCASTSS hi+52(FP), Y5
+	VBROADCASTSS z+56(FP), Y6
 	MOVL         $0x000000ff, BX
 	VMOVD        BX, X15
 	VPBROADCASTD X15, Y15
@@ -479,22 +488,23 @@ rest_5:
 
 next_4:
 	LEAQ (AX)(SI*1), AX
+	ADDQ gap+40(FP), AX
 	LEAQ (CX)(SI*4), CX
 	DECQ BX
 	JNE  row_1
 	VZEROUPPER
 	RET
 
-// func requantizeFloorAVX2(dst *uint8, acc *int32, mult *float32, pixels int, channels int, lo float32, hi float32, z int32)
+// func requantizeFloorAVX2(dst *uint8, acc *int32, mult *float32, pixels int, channels int, gap int, lo float32, hi float32, z int32)
 // Requires: AVX, AVX2
-TEXT ·requantizeFloorAVX2(SB), NOSPLIT, $0-52
-	// dst = floor(clamp(float32(acc)·mult, lo, hi)) + z, mult per channel
+TEXT ·requantizeFloorAVX2(SB), NOSPLIT, $0-60
+	// dst = floor(clamp(float32(acc)·mult, lo, hi)) + z, mult per channel; gap bytes of dst between pixels
 	MOVQ         dst+0(FP), AX
 	MOVQ         acc+8(FP), CX
 	MOVQ         mult+16(FP), DX
-	VBROADCASTSS lo+40(FP), Y4
-	VBROADCASTSS hi+44(FP), Y5
-	VBROADCASTSS z+48(FP), Y6
+	VBROADCASTSS lo+48(FP), Y4
+	VBROADCASTSS hi+52(FP), Y5
+	VBROADCASTSS z+56(FP), Y6
 	MOVL         $0x000000ff, BX
 	VMOVD        BX, X15
 	VPBROADCASTD X15, Y15
@@ -610,6 +620,7 @@ rest_5:
 
 next_4:
 	LEAQ (AX)(SI*1), AX
+	ADDQ gap+40(FP), AX
 	LEAQ (CX)(SI*4), CX
 	DECQ BX
 	JNE  row_1

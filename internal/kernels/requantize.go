@@ -34,6 +34,26 @@ func Requantize(dst []uint8, acc []int32, r *quant.Requantizer) {
 	}
 }
 
+// RequantizeRows is Requantize for rows of n accumulators, whose codes begin step elements apart. The parameters
+// divide a row.
+func RequantizeRows(dst []uint8, step int, acc []int32, n int, r *quant.Requantizer) {
+	rows := 0
+	if n > 0 {
+		rows = len(acc) / n
+	}
+	if rows*n != len(acc) || step < n || rows > 0 && len(dst) < (rows-1)*step+n {
+		panic(fmt.Sprintf("kernels: requantize: %d results, %d apart, for %d elements in rows of %d", len(dst), step, len(acc), n))
+	}
+	switch {
+	case step == n:
+		Requantize(dst, acc, r)
+	case rows < 2 || !requantizeRows(dst, step, acc, n, r):
+		for i := range rows {
+			Requantize(dst[i*step:], acc[i*n:(i+1)*n], r)
+		}
+	}
+}
+
 // RequantizeShift sets dst[i] = clamp(⌊acc[i]·2^-n + ½⌋, lo, hi), n = shift[i mod C]
 // from −31 to 31, see quant.RequantizeShift.
 func RequantizeShift(dst []uint8, acc, shift []int32, lo, hi int32) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/bitgrad/bitgrad/quant"
@@ -53,6 +54,38 @@ func compareRequantize(t failer, draw func(r *rand.Rand, channels int) quant.Req
 			dst.check(t, name)
 		}
 	}
+}
+
+// Rows with gaps between them are what they are alone, and the gaps stay.
+func TestRequantizeRows(t *testing.T) {
+	forEach(t, "requantize rows", func(t *testing.T) {
+		r := testRand()
+		for n := 1; n < 100; n++ {
+			for _, channels := range []int{1, n} {
+				for i := range 6 {
+					q := quant.Requantizer{Rule: quant.Float, Lo: -100, Hi: 90, ZeroPoint: -3, MidRise: i%2 == 0}
+					for range channels {
+						q.Multiplier = append(q.Multiplier, 1/float32(1+r.IntN(1<<20)))
+						q.Shift = append(q.Shift, int32(i/4+r.IntN(20)))
+					}
+					if i > 1 {
+						q.Rule, q.Multiplier, q.ZeroPoint = quant.Shift, nil, 0
+					} else {
+						q.Shift = nil
+					}
+					rows, step := r.IntN(4), n+r.IntN(5)
+					acc := accumulators(r, rows*n)
+					dst := randomBytes(r, rows*step+1)
+					want := slices.Clone(dst)
+					for i := range rows {
+						Requantize(want[i*step:], acc[i*n:(i+1)*n], &q)
+					}
+					RequantizeRows(dst, step, acc, n, &q)
+					equalSlices(t, fmt.Sprintf("%d rows of %d, %+v", rows, n, q), dst, want)
+				}
+			}
+		}
+	})
 }
 
 // nearTies moves accumulators next to where a multiplier gives half a code: there the

@@ -10,9 +10,9 @@ import (
 // interleaving within the halves of a vector and narrow by packing within them, which brings
 // them back into their order.
 func addCodes8(c *build.Context) {
-	k := newRowKernel(c, "addShiftAVX2", "func(dst, a, b *uint8, n int, flipA, flipB uint8, ma, mb int16, start, shift int32, lo, hi int16)",
-		"dst = clamp(((a ^ flipA)·ma + (b ^ flipB)·mb + start) >> shift, lo, hi); at least 32 codes")
-	dst, a, b := k.walk("dst", 1), k.walk("a", 1), k.walk("b", 1)
+	k := newRowKernel(c, "addShiftAVX2", "func(dst, a, b *uint8, rows, n, gap, gapA, gapB int, flipA, flipB uint8, ma, mb int16, start, shift int32, lo, hi int16)",
+		"dst = clamp(((a ^ flipA)·ma + (b ^ flipB)·mb + start) >> shift, lo, hi); rows of at least 32 codes, with gaps between them")
+	dst, a, b := k.codeRows()
 	k.codeConstants()
 	k.VPBROADCASTW(k.param("ma"), ymm(10))
 	k.VPBROADCASTW(k.param("mb"), ymm(11))
@@ -20,7 +20,7 @@ func addCodes8(c *build.Context) {
 	k.VBROADCASTSS(k.param("start"), ymm(11))
 	k.VBROADCASTSS(k.param("shift"), ymm(12))
 	k.VPBROADCASTW(k.param("hi"), ymm(6))
-	k.strips(32, nil, k.load("n"), func(reg.Register) {
+	k.strips(32, k.load("rows"), k.load("n"), func(reg.Register) {
 		k.VPXOR(at(a), ymm(8), ymm(0))
 		k.VPXOR(at(b), ymm(9), ymm(1))
 		k.VPUNPCKHBW(ymm(1), ymm(0), ymm(2)) // a, b, a, b, … in bytes, then in words
@@ -40,14 +40,14 @@ func addCodes8(c *build.Context) {
 
 	for _, floor := range []bool{false, true} {
 		name, round := addName(floor)
-		k := newRowKernel(c, name+"AVX2", "func(dst, a, b *uint8, n int, flipA, flipB uint8, za, zb, ma, mb, top float32, z, lo int16)",
-			"dst = max("+round+"(min((2^23 + (a ^ flipA) - za)·ma + (2^23 + (b ^ flipB) - zb)·mb, top)) + z, lo); at least 32 codes")
-		dst, a, b = k.walk("dst", 1), k.walk("a", 1), k.walk("b", 1)
+		k := newRowKernel(c, name+"AVX2", "func(dst, a, b *uint8, rows, n, gap, gapA, gapB int, flipA, flipB uint8, za, zb, ma, mb, top float32, z, lo int16)",
+			"dst = max("+round+"(min((2^23 + (a ^ flipA) - za)·ma + (2^23 + (b ^ flipB) - zb)·mb, top)) + z, lo); rows of at least 32 codes, with gaps between them")
+		dst, a, b = k.codeRows()
 		k.codeConstants()
 		k.VPBROADCASTW(k.param("z"), ymm(10))
 		k.constant8(0x4b004b00, 11) // above a word, 2^23 + word
 		k.VBROADCASTSS(k.param("top"), ymm(12))
-		k.strips(32, nil, k.load("n"), func(reg.Register) {
+		k.strips(32, k.load("rows"), k.load("n"), func(reg.Register) {
 			for i, p := range []*pointer{a, b} { // into Y0 to Y3, then by halves into Y4 and Y5
 				for half := range 2 {
 					y := 2*half + 4*i
@@ -86,6 +86,13 @@ func addCodes8(c *build.Context) {
 		}, func() { k.VMOVDQU(ymm(0), at(dst)) })
 		k.RET()
 	}
+}
+
+// codeRows returns the pointers to rows with gaps.
+func (k *rowKernel) codeRows() (dst, a, b *pointer) {
+	dst, a, b = k.walk("dst", 1), k.walk("a", 1), k.walk("b", 1)
+	dst.gap, a.gap, b.gap = k.param("gap"), k.param("gapA"), k.param("gapB")
+	return dst, a, b
 }
 
 // codeConstants sets Y7 to zero, Y8 and Y9 to what flips the bits of two operands, Y13 to the

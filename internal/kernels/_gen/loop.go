@@ -26,6 +26,7 @@ type pointer struct {
 	size   int // bytes per element
 	rewind bool
 	index  reg.Register // elements from reg on, in the loops of strips; nil elsewhere
+	gap    Op           // bytes between rows, in the loops of strips; nil if there are none
 }
 
 func newRowKernel(c *build.Context, name, signature, doc string) *rowKernel {

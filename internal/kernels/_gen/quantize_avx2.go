@@ -8,8 +8,10 @@ import (
 
 // quantize8 writes the AVX2 forms of quantize.
 func quantize8(c *build.Context) {
-	k := newRowKernel(c, "requantizeShiftAVX2", "func(dst *uint8, acc, shift *int32, pixels, channels int, lo, hi int32)", "dst = clamp((acc >> n) + (acc >> (n-1) & 1), lo, hi), n > 0 per channel")
+	k := newRowKernel(c, "requantizeShiftAVX2", "func(dst *uint8, acc, shift *int32, pixels, channels, gap int, lo, hi int32)",
+		"dst = clamp((acc >> n) + (acc >> (n-1) & 1), lo, hi), n > 0 per channel; gap bytes of dst between pixels")
 	dst, acc, shift := k.walk("dst", 1), k.walk("acc", 4), k.channels("shift", 4)
+	dst.gap = k.param("gap")
 	k.VBROADCASTSS(k.param("lo"), ymm(4))
 	k.VBROADCASTSS(k.param("hi"), ymm(5))
 	k.constant8(1, 6)
@@ -40,9 +42,10 @@ func quantize8(c *build.Context) {
 	}, func() { k.storeBytes(dst) })
 	k.RET()
 
-	k = newRowKernel(c, "requantizeShiftEqualAVX2", "func(dst *uint8, acc *int32, n int, shift uint64, lo, hi int32)",
-		"dst = clamp(((acc >> shift) + 1) >> 1, lo, hi), shift > 0; at least 8 elements")
+	k = newRowKernel(c, "requantizeShiftEqualAVX2", "func(dst *uint8, acc *int32, rows, n, gap int, shift uint64, lo, hi int32)",
+		"dst = clamp(((acc >> shift) + 1) >> 1, lo, hi), shift > 0; rows of at least 8 elements, gap bytes of dst between them")
 	dst, acc = k.walk("dst", 1), k.walk("acc", 4)
+	dst.gap = k.param("gap")
 	k.VMOVQ(k.param("shift"), xmm(7))
 	k.VBROADCASTSS(k.param("lo"), ymm(4))
 	k.VBROADCASTSS(k.param("hi"), ymm(5))
@@ -58,7 +61,7 @@ func quantize8(c *build.Context) {
 		k.VPADDD(ymm(6), y, y)
 		k.VPSRAD(Imm(1), y, y)
 	}
-	k.bulkStrips(8, nil, k.load("n"), func() {
+	k.bulkStrips(8, k.load("rows"), k.load("n"), func() {
 		for i := range 4 {
 			halved(i, ymm(i))
 		}
@@ -103,8 +106,9 @@ func quantize8(c *build.Context) {
 
 	for _, floor := range []bool{false, true} {
 		name, doc := floatName(floor, "AVX2")
-		k = newRowKernel(c, name, "func(dst *uint8, acc *int32, mult *float32, pixels, channels int, lo, hi float32, z int32)", doc)
+		k = newRowKernel(c, name, "func(dst *uint8, acc *int32, mult *float32, pixels, channels, gap int, lo, hi float32, z int32)", doc+"; gap bytes of dst between pixels")
 		dst, acc = k.walk("dst", 1), k.walk("acc", 4)
+		dst.gap = k.param("gap")
 		mult := k.channels("mult", 4)
 		k.VBROADCASTSS(k.param("lo"), ymm(4))
 		k.VBROADCASTSS(k.param("hi"), ymm(5))

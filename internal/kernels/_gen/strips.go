@@ -75,6 +75,9 @@ func (k *rowKernel) bulkStrips(width int, count, n reg.Register, bulk func(), co
 		for _, p := range k.pointers {
 			if !p.rewind {
 				k.LEAQ(Mem{Base: p.reg, Index: n, Scale: uint8(p.size)}, p.reg)
+				if p.gap != nil {
+					k.ADDQ(p.gap, p.reg)
+				}
 			}
 		}
 		k.DECQ(count)
