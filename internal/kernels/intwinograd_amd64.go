@@ -16,7 +16,7 @@ import "unsafe"
 //	     ⎢0  2 −1 −2  1  0⎥        ⎢1/24 −1/12  1/6⎥         ⎣0  1 −1  8 −8  1⎦
 //	     ⎣0  4  0 −5  0  1⎦        ⎣   0     0    1⎦
 //
-// On integers it is exact. The rows of G, times 4, 6, 6, 24, 24 and 1, are whole numbers; the columns
+// On integers it is exact. The rows of G, times 24, 6, 6, 24, 24 and 6, are whole numbers; the columns
 // of Aᵀ, times 24 over those, make up for it, so that rows and columns of pixels come out 24 times
 // too large, or 12, 6 and 6 times where a row of Aᵀ is even. Transformed codes lie within ±12800 and
 // transformed weights within ±6272, so both have 16 bits. The 36 products over the channels are those of

@@ -301,19 +301,15 @@ func transformProducts(k *rowKernel) []reg.VecPhysical {
 	k.VPSUBD(m(2), m(1), d1)
 	k.VPADDD(m(4), m(3), s2)
 	k.VPSUBD(m(4), m(3), d2)
-	k.VPADDD(s1, m(0), t) // 2·(m0 + 2·(m0 + s1)) + s2
-	k.VPADDD(t, t, t)
-	k.VPADDD(m(0), t, t)
-	k.VPADDD(t, t, t)
-	k.VPADDD(s2, t, y(0))
+	k.VPSLLD(Imm(2), s1, t) // m0 + 4·s1 + s2
+	k.VPADDD(m(0), s2, y(0))
+	k.VPADDD(t, y(0), y(0))
 	k.VPADDD(d1, d1, t)
 	k.VPADDD(d2, t, y(1))
 	k.VPADDD(s2, s1, y(2))
-	k.VPADDD(m(5), m(5), t) // 2·(3·m5 + d2) + d1
-	k.VPADDD(m(5), t, t)
-	k.VPADDD(d2, t, t)
-	k.VPADDD(t, t, t)
-	k.VPADDD(d1, t, y(3))
+	k.VPADDD(d2, d2, t) // d1 + 2·d2 + m5
+	k.VPADDD(m(5), d1, y(3))
+	k.VPADDD(t, y(3), y(3))
 	return ymms(6, 7, 8, 9)
 }
 
@@ -382,21 +378,30 @@ func (t tiling) weights(c *build.Context) {
 	k.RET()
 }
 
+// triple computes y = 3·x in 16 bits.
+func (k *rowKernel) triple(x, y reg.VecPhysical) {
+	k.VPADDW(x, x, y)
+	k.VPADDW(x, y, y)
+}
+
 // transformKernel computes G·(Y0 to Y2) in 16 bits.
 func transformKernel(k *rowKernel) []reg.VecPhysical {
+	w, y := func(i int) reg.VecPhysical { return ymm(i) }, func(i int) reg.VecPhysical { return ymm(6 + i) }
 	a, b := ymm(12), ymm(13)
-	k.VMOVDQA(ymm(0), ymm(6))
-	k.VMOVDQA(ymm(2), ymm(11))
-	k.VPADDW(ymm(2), ymm(0), a)
-	k.VPADDW(ymm(1), a, b)
-	k.VPXOR(ymm(7), ymm(7), ymm(7))
-	k.VPSUBW(b, ymm(7), ymm(7))
-	k.VPSUBW(a, ymm(1), ymm(8))
-	k.VPSLLW(Imm(2), ymm(2), a)
-	k.VPADDW(ymm(0), a, a)
-	k.VPADDW(ymm(1), ymm(1), b)
-	k.VPADDW(b, a, ymm(9))
-	k.VPSUBW(b, a, ymm(10))
+	for i, end := range []int{0, 5} { // 6·w0 and 6·w2
+		k.VPADDW(w(2*i), w(2*i), a)
+		k.triple(a, y(end))
+	}
+	k.VPADDW(w(2), w(0), a) // −(w0 + w2) − w1 and −(w0 + w2) + w1
+	k.VPADDW(w(1), a, b)
+	k.VPXOR(y(1), y(1), y(1))
+	k.VPSUBW(b, y(1), y(1))
+	k.VPSUBW(a, w(1), y(2))
+	k.VPSLLW(Imm(2), w(2), a) // w0 + 4·w2 + 2·w1 and w0 + 4·w2 − 2·w1
+	k.VPADDW(w(0), a, a)
+	k.VPADDW(w(1), w(1), b)
+	k.VPADDW(b, a, y(3))
+	k.VPSUBW(b, a, y(4))
 	return ymms(6, 7, 8, 9, 10, 11)
 }
 
@@ -404,21 +409,17 @@ func transformKernel(k *rowKernel) []reg.VecPhysical {
 func transformKernel2(k *rowKernel) []reg.VecPhysical {
 	w, y := func(i int) reg.VecPhysical { return ymm(i) }, func(i int) reg.VecPhysical { return ymm(6 + i) }
 	a := ymm(12)
-	triple := func(x, y reg.VecPhysical) {
-		k.VPADDW(x, x, y)
-		k.VPADDW(x, y, y)
-	}
-	triple(w(0), y(0)) // 3·w0
+	k.triple(w(0), y(0)) // 3·w0
 	k.VPADDW(w(2), w(0), a)
-	triple(a, y(1)) // −3·(w0 + w2)
+	k.triple(a, y(1)) // −3·(w0 + w2)
 	k.VPXOR(a, a, a)
 	k.VPSUBW(y(1), a, y(1))
 	k.VPSUBW(w(0), w(2), y(2))
 	k.VPADDW(w(2), w(2), a)
 	k.VPADDW(w(0), a, y(3)) // w0 + 2·w2
-	triple(a, y(4))         // 6·w2
+	k.triple(a, y(4))       // 6·w2
 	k.VPADDW(w(1), w(1), a)
-	triple(a, y(5)) // 6·w1
+	k.triple(a, y(5)) // 6·w1
 	return ymms(6, 7, 8, 9, 10, 11)
 }
 
