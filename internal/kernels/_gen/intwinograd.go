@@ -444,22 +444,20 @@ func winogradProduct(c *build.Context, v int) {
 		}
 		for i := range n {
 			k.VPBROADCASTD(rows.at(p, i).Offset(4*pair), ymm(2))
-			for j := range v {
+			productsFirst(v, func(j int, product reg.VecPhysical) {
 				var weight Op = ymm(j)
 				if j == 2 { // there is no register for it
 					weight = weights(j)
 				}
 				if first {
-					k.VPMADDWD(weight, ymm(2), acc(i, j))
-					continue
-				}
-				product := ymm(3)
-				if j == v-1 {
-					product = ymm(2)
+					product = acc(i, j)
 				}
 				k.VPMADDWD(weight, ymm(2), product)
-				k.VPADDD(product, acc(i, j), acc(i, j))
-			}
+			}, func(j int, product reg.VecPhysical) {
+				if !first {
+					k.VPADDD(product, acc(i, j), acc(i, j))
+				}
+			})
 		}
 	}
 	next := func() {
