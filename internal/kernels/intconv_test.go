@@ -246,6 +246,8 @@ func TestIntConvLarge(t *testing.T) {
 			{C: 64, O: 20, KH: 3, KW: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1, H: 13, W: 40},
 			{C: 24, O: 16, KH: 3, KW: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1, H: 9, W: 41},
 			{C: 40, O: 9, KH: 3, KW: 1, StrideH: 2, StrideW: 2, H: 21, W: 90},
+			{C: 40, O: 24, KH: 1, KW: 1, StrideH: 2, StrideW: 3, H: 41, W: 90},
+			{C: 40, O: 24, Groups: 2, KH: 1, KW: 1, StrideH: 2, StrideW: 3, H: 41, W: 90},
 			{C: 2, O: 12, KH: 5, KW: 5, PadTop: 2, PadBottom: 2, StrideH: 2, H: 90, W: 60},
 		} {
 			if err := shape.Complete(); err != nil {

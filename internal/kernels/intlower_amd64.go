@@ -43,11 +43,17 @@ func (s *IntConv) lower(form intForm) lowering {
 	}
 	l.k = ceil(l.run, unit)
 	l.pixel, l.line = s.StrideW*s.C, ((s.OW-1)*s.StrideW+(s.KW-1)*s.DilW+1)*s.C
+	if s.pointwise() { // pixels that nobody reads are left out
+		l.pixel, l.line = s.C, s.OW*s.C
+	}
 	if s.KH > 1 {
 		l.step, l.window = s.StrideH, (s.KH-1)*s.DilH+1
 	}
 	return l
 }
+
+// pointwise reports whether the kernel has one tap.
+func (s *IntConv) pointwise() bool { return s.KH*s.KW == 1 }
 
 // codes returns the number of codes that each column meets.
 func (l *lowering) codes() int { return l.segments * l.k }
@@ -95,18 +101,21 @@ func (s *IntConv) fill(l *lowering, scratch, x []uint8, xl Layout, n, oh, rows i
 		s.gather(l, scratch, x[at:], xl, rows)
 		return
 	}
-	lines, below := (rows-1)*l.step+l.window, xl.SH
+	lines, below, right := (rows-1)*l.step+l.window, xl.SH, xl.SW // codes from one to the next
 	if s.KH == 1 {
 		below *= s.StrideH
 	}
+	if s.pointwise() {
+		right *= s.StrideW
+	}
 	switch line := l.line * l.size; {
-	case xl.Packed() && below == l.line:
+	case right == s.C && below == l.line:
 		s.copyRows(l, &scratch[0], &x[at], lines*l.line, 1, 0, 0)
-	case xl.Packed():
+	case right == s.C:
 		s.copyRows(l, &scratch[0], &x[at], l.line, lines, line, below)
 	default:
 		for i := range lines {
-			s.copyRows(l, &scratch[i*line], &x[at+i*below], s.C, l.line/s.C, s.C*l.size, xl.SW)
+			s.copyRows(l, &scratch[i*line], &x[at+i*below], s.C, l.line/s.C, s.C*l.size, right)
 		}
 	}
 }
