@@ -27,7 +27,6 @@ import "unsafe"
 // A larger kernel is cut into parts of 3×3, with zeros where there is no tap. Each part has channels
 // of its own, whose codes lie three rows or columns further on; their products add up before the one
 // transform of all.
-
 //
 // With a stride of 2, four pixels of a row read four odd codes, one weight each, and five even ones, which are
 // a convolution of two weights and stride 1:
