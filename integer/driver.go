@@ -320,20 +320,17 @@ func resize[E any](s []E, n int) []E {
 // accumulators, in I32 or I64. x has a border of zero points at least as wide as the
 // pads. taps may be nil.
 func (d *ConvDriver) Forward(y, x Codes, n0, n1 int, scratch Scratch, taps *Taps) {
-	var extremes extremes
-	if taps != nil && taps.Min != nil && !d.wide {
-		scratch.I32, extremes = splitExtremes(scratch.I32, d.conv.O)
-	}
-	if d.linear {
-		for n := n0; n < n1; n += d.block {
-			last := min(n+d.block, n1)
-			d.products(x, n, last, scratch)
-			d.finish(&y, scratch, n, last, 0, 1, taps, extremes)
-		}
-	} else {
+	if !d.linear {
 		for n := n0; n < n1; n++ {
-			d.forwardRows(&y, x, n, 0, d.conv.OH, scratch, taps, extremes)
+			d.ForwardRows(y, x, n, 0, d.conv.OH, scratch, taps)
 		}
+		return
+	}
+	scratch, extremes := d.extremes(scratch, taps)
+	for n := n0; n < n1; n += d.block {
+		last := min(n+d.block, n1)
+		d.products(x, n, last, scratch)
+		d.finish(&y, scratch, n, last, 0, 1, taps, extremes)
 	}
 	extremes.addTo(taps)
 }
@@ -355,21 +352,13 @@ func (d *ConvDriver) BandRows(i, bands int) (oh0, oh1 int) {
 
 // ForwardRows is Forward for output rows oh0 … oh1−1 of image n of a convolution.
 func (d *ConvDriver) ForwardRows(y, x Codes, n, oh0, oh1 int, scratch Scratch, taps *Taps) {
-	var extremes extremes
-	if taps != nil && taps.Min != nil && !d.wide {
-		scratch.I32, extremes = splitExtremes(scratch.I32, d.conv.O)
-	}
-	d.forwardRows(&y, x, n, oh0, oh1, scratch, taps, extremes)
-	extremes.addTo(taps)
-}
-
-// forwardRows computes output rows oh0 … oh1−1 of image n.
-func (d *ConvDriver) forwardRows(y *Codes, x Codes, n, oh0, oh1 int, scratch Scratch, taps *Taps, e extremes) {
+	scratch, extremes := d.extremes(scratch, taps)
 	for oh := oh0; oh < oh1; oh += d.block {
 		last := min(oh+d.block, oh1)
 		d.rows(x, n, oh, last, scratch)
-		d.finish(y, scratch, n, n+1, oh, last, taps, e)
+		d.finish(&y, scratch, n, n+1, oh, last, taps, extremes)
 	}
+	extremes.addTo(taps)
 }
 
 // Accumulators computes the accumulators, bias included, of output rows oh0 … oh1−1 of image n

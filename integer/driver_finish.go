@@ -135,13 +135,19 @@ func finishPixels[A int32 | int64](d *ConvDriver, y *Codes, acc []A, n, oh int) 
 // extremes are the smallest and the largest accumulator of each channel.
 type extremes struct{ least, most []int32 }
 
-// splitExtremes takes the extremes of o channels off the end of s.
-func splitExtremes(s []int32, o int) ([]int32, extremes) {
-	n := len(s) - 2*o
-	e := extremes{s[n : n+o], s[n+o:]}
+// extremes takes those of the channels off the end of the scratch, where taps asks for them and finish does not
+// follow them itself.
+func (d *ConvDriver) extremes(s Scratch, taps *Taps) (Scratch, extremes) {
+	if taps == nil || taps.Min == nil || d.wide {
+		return s, extremes{}
+	}
+	o := d.conv.O
+	n := len(s.I32) - 2*o
+	e := extremes{s.I32[n : n+o], s.I32[n+o:]}
 	fill(e.least, math.MaxInt32)
 	fill(e.most, math.MinInt32)
-	return s[:n], e
+	s.I32 = s.I32[:n]
+	return s, e
 }
 
 // addTo takes the extremes into those of taps.
