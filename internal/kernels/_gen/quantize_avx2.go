@@ -6,12 +6,9 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// quantize8 writes the AVX2 forms of quantize.
-func quantize8(c *build.Context) {
-	k := newRowKernel(c, "requantizeShiftAVX2", "func(dst *uint8, acc, shift *int32, pixels, channels, gap int, lo, hi int32)",
-		"dst = clamp((acc >> n) + (acc >> (n-1) & 1), lo, hi), n > 0 per channel; gap bytes of dst between pixels")
-	dst, acc, shift := k.walk("dst", 1), k.walk("acc", 4), k.channels("shift", 4)
-	dst.gap = k.param("gap")
+// quotients ends a kernel that stores rounded quotients, which rounded leaves in y for elements 8i to 8i+7,
+// between lo and hi. Y6 holds ones; Y8 and Y9 are scratch.
+func (k *rowKernel) quotients(dst *pointer, count, n string, rounded func(i int, y reg.VecPhysical)) {
 	k.VBROADCASTSS(k.param("lo"), ymm(4))
 	k.VBROADCASTSS(k.param("hi"), ymm(5))
 	k.constant8(1, 6)
@@ -20,8 +17,26 @@ func quantize8(c *build.Context) {
 	k.VMOVDQA(ymm(5), ymm(13))
 	k.bulkEnds()
 	k.bulkConstants()
-	// shifted makes y the rounded quotients of elements 8i to 8i+7; Y8 and Y9 are scratch.
-	shifted := func(i int, y reg.VecPhysical) {
+	k.bulkStrips(8, k.load(count), k.load(n), func() {
+		for i := range 4 {
+			rounded(i, ymm(i))
+		}
+		k.bulkStore(dst, 0)
+	}, func(reg.Register) {
+		rounded(0, ymm(0))
+		k.VPMAXSD(ymm(4), ymm(0), ymm(0))
+		k.VPMINSD(ymm(5), ymm(0), ymm(0))
+	}, func() { k.storeBytes(dst) })
+	k.RET()
+}
+
+// quantize8 writes the AVX2 forms of quantize.
+func quantize8(c *build.Context) {
+	k := newRowKernel(c, "requantizeShiftAVX2", "func(dst *uint8, acc, shift *int32, pixels, channels, gap int, lo, hi int32)",
+		"dst = clamp((acc >> n) + (acc >> (n-1) & 1), lo, hi), n > 0 per channel; gap bytes of dst between pixels")
+	dst, acc, shift := k.walk("dst", 1), k.walk("acc", 4), k.channels("shift", 4)
+	dst.gap = k.param("gap")
+	k.quotients(dst, "pixels", "channels", func(i int, y reg.VecPhysical) {
 		k.VMOVDQU(acc.part(i), y)
 		k.VMOVDQU(shift.part(i), ymm(8))
 		k.VPSUBD(ymm(6), ymm(8), ymm(9))
@@ -29,49 +44,19 @@ func quantize8(c *build.Context) {
 		k.VPSRAVD(ymm(8), y, y)
 		k.VPAND(ymm(6), ymm(9), ymm(9))
 		k.VPADDD(ymm(9), y, y)
-	}
-	k.bulkStrips(8, k.load("pixels"), k.load("channels"), func() {
-		for i := range 4 {
-			shifted(i, ymm(i))
-		}
-		k.bulkStore(dst, 0)
-	}, func(reg.Register) {
-		shifted(0, ymm(0))
-		k.VPMAXSD(ymm(4), ymm(0), ymm(0))
-		k.VPMINSD(ymm(5), ymm(0), ymm(0))
-	}, func() { k.storeBytes(dst) })
-	k.RET()
+	})
 
 	k = newRowKernel(c, "requantizeShiftEqualAVX2", "func(dst *uint8, acc *int32, rows, n, gap int, shift uint64, lo, hi int32)",
 		"dst = clamp(((acc >> shift) + 1) >> 1, lo, hi), shift > 0; rows of at least 8 elements, gap bytes of dst between them")
 	dst, acc = k.walk("dst", 1), k.walk("acc", 4)
 	dst.gap = k.param("gap")
 	k.VMOVQ(k.param("shift"), xmm(7))
-	k.VBROADCASTSS(k.param("lo"), ymm(4))
-	k.VBROADCASTSS(k.param("hi"), ymm(5))
-	k.constant8(1, 6)
-	k.constant8(255, 15)
-	k.VMOVDQA(ymm(4), ymm(12))
-	k.VMOVDQA(ymm(5), ymm(13))
-	k.bulkEnds()
-	k.bulkConstants()
-	halved := func(i int, y reg.VecPhysical) {
+	k.quotients(dst, "rows", "n", func(i int, y reg.VecPhysical) {
 		k.VMOVDQU(acc.part(i), y)
 		k.VPSRAD(xmm(7), y, y)
 		k.VPADDD(ymm(6), y, y)
 		k.VPSRAD(Imm(1), y, y)
-	}
-	k.bulkStrips(8, k.load("rows"), k.load("n"), func() {
-		for i := range 4 {
-			halved(i, ymm(i))
-		}
-		k.bulkStore(dst, 0)
-	}, func(reg.Register) {
-		halved(0, ymm(0))
-		k.VPMAXSD(ymm(4), ymm(0), ymm(0))
-		k.VPMINSD(ymm(5), ymm(0), ymm(0))
-	}, func() { k.storeBytes(dst) })
-	k.RET()
+	})
 
 	k = newRowKernel(c, "requantizeShiftsAVX2", "func(dst *uint8, acc, shift *int32, pixels, channels int, lo, hi, half int32)", shiftsDoc)
 	dst, acc, shift = k.walk("dst", 1), k.walk("acc", 4), k.channels("shift", 4)
