@@ -31,7 +31,13 @@ func convNet(t *testing.T) *autograd.Graph {
 	w2 := g.Param("c2.weight", autograd.Weight, autograd.HeNormal(), 8, 8, 3, 3)
 	k := autograd.Conv2D("c2", h, w2, nil, autograd.ConvAttrs{Pad: autograd.Same(3)})
 	h = autograd.Dropout("drop", autograd.ReLU6("r2", autograd.Add("sum", k, h)), 0.25)
-	fc := g.Param("fc.weight", autograd.Weight, autograd.HeNormal(), 5, 8*6*5)
+	return classified(t, g, h, 8*6*5)
+}
+
+// classified ends g with five classes of the features h.
+func classified(t *testing.T, g *autograd.Graph, h *autograd.Node, features int) *autograd.Graph {
+	t.Helper()
+	fc := g.Param("fc.weight", autograd.Weight, autograd.HeNormal(), 5, features)
 	logits := autograd.Linear("fc", autograd.Flatten("flat", h), fc, nil)
 	g.SetOutput("logits", logits)
 	g.SetOutput("loss", autograd.SoftmaxCrossEntropy("loss", logits, g.Input("labels", autograd.Int32), 0))
@@ -109,15 +115,7 @@ func tiledNet(t *testing.T) *autograd.Graph {
 		}
 		h = autograd.ReLU(name+".relu", k)
 	}
-	fc := g.Param("fc.weight", autograd.Weight, autograd.HeNormal(), 5, 16*12*10)
-	logits := autograd.Linear("fc", autograd.Flatten("flat", h), fc, nil)
-	g.SetOutput("logits", logits)
-	g.SetOutput("loss", autograd.SoftmaxCrossEntropy("loss", logits, g.Input("labels", autograd.Int32), 0))
-	g.Initialize(3)
-	if err := g.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return g
+	return classified(t, g, h, 16*12*10)
 }
 
 // Where a batch has few images the workers share them.
