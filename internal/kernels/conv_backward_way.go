@@ -98,6 +98,18 @@ func (g *InputGradient) Backward(dx []float32, dxl Layout, dy []float32, dyl Lay
 	}
 }
 
+// time estimates what an output row takes with a row of the kernel.
+func (g *InputGradient) time() int {
+	switch g.way {
+	case byRows:
+		return g.rows.time(&g.s)
+	case byBlocks:
+		return g.blocks.time(&g.s)
+	default:
+		return g.s.phaseTime()
+	}
+}
+
 // Times are in sixths of a cycle, fitted to measurements of the AVX2 kernels.
 
 // productTime is what a product takes beside its tiles.

@@ -8,8 +8,9 @@
 // directions of a convolution (forward, gradient of the input, gradient of the
 // weight) all are sums of strided matrix products: they run on GEMM, a product
 // over several segments whose accumulators stay in registers, without im2col.
-// For 3×3 kernels of stride 1 there is a second way to two of them, Winograd, with fewer
-// multiplications.
+// For 3×3 kernels of stride 1 there is a second way to them, Winograd, with fewer
+// multiplications, and in front of a max pool one to the gradients, PooledGradient, that leaves
+// out zeros.
 //
 // Each kernel has a portable form in Go and, on amd64, variants in assembly; cpu.Level
 // chooses the highest that it allows:
@@ -41,13 +42,15 @@
 //	requantize float  portable avx2 avx512    Requantize by floats, RequantizeFloat
 //	requantize rows   portable avx2           RequantizeRows: rows with gaps in one call
 //	requantize shift  portable avx2 avx512    Requantize by shifts, RequantizeShift
+//	routes            portable avx2           PooledGradient.Route
+//	sparse            portable avx2           SparseProduct: the gradients of convolutions in front of a max pool
 //	unpack            portable avx2 avx512    UnpackWeightGrad
 //	winograd          portable avx2           Winograd: the transforms; its products run on gemm
 //
 // Only in Go are softmax, whose exponentials are those of package math, the sums Sum and Dot in order, copies to and
 // from NCHW and, but for AVX2, the packing of 8-bit weights larger than 1×1. The AVX2 forms of sums per channel and of
 // max pooling want eight channels, and shorter rows fall back as well. The transforms of winograd are additions of
-// eight channels, for which AVX-512 uses the form of AVX2, as it does for rows with gaps.
+// eight channels, for which AVX-512 uses the form of AVX2, as it does for rows with gaps and in front of pools.
 //
 // Integer and quantizing kernels give the same bytes
 // on every level. Float products add their terms in the order of the formula, one

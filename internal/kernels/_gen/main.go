@@ -57,6 +57,8 @@ var kernels = map[string]func(*build.Context){
 	"amx":              amx,
 	"peak":             peak,
 	"optimizers_avx2":  optimizers8,
+	"sparse_avx2":      sparse8,
+	"routes_avx2":      routes8,
 }
 
 func main() {

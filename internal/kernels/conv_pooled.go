@@ -1,0 +1,226 @@
+package kernels
+
+import "math"
+
+// A PooledGradient computes the gradients of a convolution whose output goes through a max pool, from
+// the gradient of the pool's output. In front of the pool it is zero but at the taps that won their
+// windows, so that sums over windows take the place of sums over pixels: a quarter of the products,
+// behind a pool of stride 2×2. Each is a [SparseProduct],
+//
+//	dw[o, kh, kw·C+c] = Σ dy[oh, ow, o] · x[winner of (oh, ow, o) at tap (kh, kw), c]   over the windows, in order,
+//	dx[pixel at tap (kh, kw), c] += Σ dy[oh, ow, o] · w[o, c, kh, kw]                   over the outputs that a pixel won, in order.
+//
+// The pixels of tensors follow one another without gaps.
+type PooledGradient struct {
+	conv   ConvShape
+	pool   PoolShape
+	row    int // elements of a row of the kernel, KW·C
+	step   int // the same in whole vectors
+	padded int // elements of a row of the input with its padding
+}
+
+// PooledGradient returns the gradients of a convolution in front of pool, and whether that is possible and takes
+// less time, by an estimate, than to write the gradient out with its zeros: not where Winograd takes as little. It
+// depends on the shapes alone.
+func (s *ConvShape) PooledGradient(pool PoolShape) (g PooledGradient, ok bool) {
+	g = s.pooledGradient(pool)
+	return g, g.possible() && !s.byTiles() && 8*g.time() < 7*g.denseTime()
+}
+
+func (s *ConvShape) pooledGradient(pool PoolShape) PooledGradient {
+	return PooledGradient{conv: *s, pool: pool, row: s.KW * s.C, step: ceil8(s.KW * s.C), padded: (s.PadLeft + s.W + s.PadRight) * s.C}
+}
+
+func (g *PooledGradient) possible() bool {
+	s, p := &g.conv, &g.pool
+	largest := max(float64(g.imageSize()), float64(s.O)*float64(s.KH)*float64(g.step), float64(p.OH)*float64(p.OW)*float64(s.O))
+	return s.Groups == 1 && s.DilW == 1 && p.MaxIndexable() && largest < math.MaxInt32
+}
+
+// WeightSize returns the length of the sums of Weight.
+func (g *PooledGradient) WeightSize() int { return g.conv.O * g.conv.KH * g.step }
+
+// imageSize returns the length of an image with its padding and the room that a SparseProduct needs.
+func (g *PooledGradient) imageSize() int {
+	return (g.conv.PadTop+g.conv.H+g.conv.PadBottom)*g.padded + sparseVector
+}
+
+// Size returns the length of the packed weights.
+func (g *PooledGradient) Size() int { return g.WeightSize() }
+
+// Panels returns how many parts the packed weights have: the rows of the kernel.
+func (g *PooledGradient) Panels() int { return g.conv.KH }
+
+// PackPanel brings row kh of the weights w [O C KH KW] into the order [KH][O][KW·C] that Input reads.
+func (g *PooledGradient) PackPanel(dst, w []float32, kh int) {
+	s := &g.conv
+	for o := range s.O {
+		row := dst[(kh*s.O+o)*g.step:][:g.step]
+		for c := range s.C {
+			for kw, v := range w[s.weight(o, c, kh, 0):][:s.KW] {
+				row[kw*s.C+c] = v
+			}
+		}
+		clear(row[g.row:])
+	}
+}
+
+// Routes are the ways that the gradient of an image takes back through the pool.
+type Routes struct {
+	windows []routePlace // of their first taps
+	taps    struct{ x, dx, bit [256]int32 }
+	values  []float32    // [window][O]
+	winners []SparseTerm // [window][O]: patches in x
+	outputs []SparseGroup
+	// For the gradient of the input, else nil:
+	weights []int32       // of the outputs
+	byPixel []SparseTerm  // sorted by the pixels of a window
+	pixels  []SparseGroup // their patches in the image
+	image   []float32     // the gradient with its padding
+	// Bias are the sums of the gradient over the windows, one for each output.
+	Bias []float64
+}
+
+// A routePlace is where a pixel of the convolution's output has its patch in x and in the gradient of the input,
+// and where its bits begin. That of a tap is seen from the first one of its window.
+type routePlace struct{ x, dx, bit int32 }
+
+// NewRoutes returns memory for the routes of one image at a time. The layout is that of x; input says
+// whether its gradient is wanted.
+func (g *PooledGradient) NewRoutes(xl Layout, input bool) *Routes {
+	s, p := &g.conv, &g.pool
+	windows := p.OH * p.OW
+	place := func(oh, ow int) routePlace {
+		return routePlace{
+			x:   int32(oh*s.StrideH*xl.SH + ow*s.StrideW*xl.SW),
+			dx:  int32(oh*s.StrideH*g.padded + ow*s.StrideW*s.C),
+			bit: int32(oh*8*BitBytes(s.OW*s.O) + ow*s.O),
+		}
+	}
+	size := windows * s.O
+	r := &Routes{
+		windows: make([]routePlace, windows), values: make([]float32, size, size+routeSlack),
+		winners: make([]SparseTerm, size), outputs: make([]SparseGroup, s.O), Bias: make([]float64, s.O),
+	}
+	for i := range r.windows {
+		r.windows[i] = place(i/p.OW*p.StrideH-p.PadTop, i%p.OW*p.StrideW-p.PadLeft)
+	}
+	for i := range p.KH * p.KW {
+		t := place(i/p.KW, i%p.KW)
+		r.taps.x[i], r.taps.dx[i], r.taps.bit[i] = t.x, t.dx, t.bit
+	}
+	for o := range r.outputs {
+		r.outputs[o] = SparseGroup{int32(o * s.KH * g.step), int32(o), int32(windows)}
+	}
+	if input {
+		r.weights = make([]int32, s.O, s.O+routeSlack)
+		for o := range r.weights {
+			r.weights[o] = int32(o * g.step)
+		}
+		r.byPixel = make([]SparseTerm, size, size+routeSlack)
+		r.pixels = make([]SparseGroup, 0, windows*min(s.O, p.KH*p.KW))
+		r.image = make([]float32, g.imageSize())
+	}
+	return r
+}
+
+// Route finds the routes of image n of dy, the gradient of the pool's output, by the index of
+// [PoolShape.Max]. pass, unless nil, are bits of the image's pixels in front of the pool, in rows of
+// BitBytes(OW·O) bytes: where one is 0 no gradient passes.
+func (g *PooledGradient) Route(r *Routes, dy []float32, dyl Layout, index, pass []uint8, n int) {
+	outputs, row := g.conv.O, g.pool.OW*g.conv.O
+	for oh := range g.pool.OH {
+		copy(r.values[oh*row:][:row], dy[dyl.Row(n, oh):])
+	}
+	index = index[n*len(r.values):]
+	var counts [256]int32
+	taps := counts[:g.pool.KH*g.pool.KW]
+	r.pixels = r.pixels[:0]
+	next := int32(0)
+	for i, first := range r.windows {
+		at := i * outputs
+		values, won := r.values[at:][:outputs], index[at:][:outputs]
+		if pass != nil {
+			keepPassed(values, won, &r.taps.bit, first.bit, pass)
+		}
+		placeTerms(r.winners[at:][:outputs], values, won, &r.taps.x, first.x)
+		if r.byPixel == nil {
+			continue
+		}
+		sortTaps(r.byPixel[at:][:outputs], r.weights, values, won, taps)
+		for tap, n := range taps {
+			if n > 0 {
+				r.pixels = append(r.pixels, SparseGroup{first.dx + r.taps.dx[tap], next, n})
+			}
+			next += n
+		}
+	}
+	clear(r.Bias)
+	ChannelSums(r.Bias, r.values, Dense(1, 1, len(r.windows), outputs), 0, 1)
+}
+
+// Weight computes the gradient of the weight for image n into sums, or adds it to them, in the
+// order [O][KH][KW·C] of whole vectors. Behind the last element of x there is room for 7 more, which are read.
+func (g *PooledGradient) Weight(sums, x []float32, xl Layout, r *Routes, n int, add bool) {
+	s := &g.conv
+	sums = sums[:g.WeightSize()]
+	if !add {
+		clear(sums)
+	}
+	p := SparseProduct{Rows: s.KH, Width: g.step, Dst: sums, DstStep: g.step, Src: x[xl.At(n, -s.PadTop, -s.PadLeft, 0):cap(x)], SrcStep: s.DilH * xl.SH,
+		Groups: r.outputs, Terms: r.winners, TermStep: s.O}
+	p.Run()
+}
+
+// UnpackWeightGrad brings sums of Weight into dst [O C KH KW], or adds them to it. It moves the sums.
+func (g *PooledGradient) UnpackWeightGrad(dst, sums []float32, add bool) {
+	s := &g.conv
+	size := s.KH * g.row
+	for o := range s.O {
+		kernel := sums[o*s.KH*g.step:][:s.KH*g.step]
+		for kh := 1; kh < s.KH; kh++ {
+			copy(kernel[kh*g.row:], kernel[kh*g.step:][:g.row])
+		}
+		if d := dst[o*size:][:size]; add {
+			addColumns(d, kernel[:size], s.C, 1, s.KH*s.KW)
+		} else {
+			unpackColumns(d, kernel[:size], s.C, 1, s.KH*s.KW)
+		}
+	}
+}
+
+// Input computes the gradient of image n of the input, or adds it to dx. packed comes from PackPanel.
+func (g *PooledGradient) Input(dx []float32, dxl Layout, r *Routes, packed []float32, n int, add bool) {
+	s := &g.conv
+	clear(r.image)
+	p := SparseProduct{Rows: s.KH, Width: g.step, Dst: r.image, DstStep: s.DilH * g.padded, Src: packed[:g.Size()], SrcStep: s.O * g.step,
+		Groups: r.pixels, Terms: r.byPixel, TermStep: 1}
+	p.Run()
+	for h := range s.H {
+		row := dx[dxl.Row(n, h):][:s.W*s.C]
+		from := r.image[(s.PadTop+h)*g.padded+s.PadLeft*s.C:][:len(row)]
+		if add {
+			Add(row, row, from)
+		} else {
+			copy(row, from)
+		}
+	}
+}
+
+// time estimates what the gradients of an image take, in sixths of a cycle like tileTime: a vector of a term takes a
+// cycle in either direction, a term five beside these and a window a hundred.
+func (g *PooledGradient) time() int {
+	windows := g.pool.OH * g.pool.OW
+	return windows * (600 + g.conv.O*(30+12*g.conv.KH*g.step/sparseVector))
+}
+
+// denseTime estimates the same for the gradient with its zeros, four cycles of which bring a value to its place.
+func (g *PooledGradient) denseTime() int {
+	s := &g.conv
+	in := s.InputGradient()
+	m, n := g.row, s.O
+	if s.outputsFirst() {
+		m, n = n, m
+	}
+	return g.pool.OH*g.pool.OW*s.O*24 + s.KH*tileTime(m, n, s.OH*s.OW) + s.KH*s.OH*in.time()
+}

@@ -1,0 +1,19 @@
+//go:build !amd64 || purego
+
+package kernels
+
+import "github.com/bitgrad/bitgrad/internal/cpu"
+
+func init() { register("routes", cpu.Portable, func() {}) }
+
+func placeTerms(terms []SparseTerm, values []float32, index []uint8, places *[256]int32, first int32) {
+	placeTermsPortable(terms, values, index, places, first)
+}
+
+func keepPassed(values []float32, index []uint8, places *[256]int32, first int32, bits []uint8) {
+	keepPassedPortable(values, index, places, first, bits)
+}
+
+func sortTaps(terms []SparseTerm, at []int32, values []float32, index []uint8, counts []int32) {
+	sortTapsPortable(terms, at, values, index, counts)
+}
