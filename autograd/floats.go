@@ -143,7 +143,7 @@ func (b *Binding) imagesOf(i int) *imageFloats {
 	f.L.SN = 0
 	f.memory = make([][]float32, b.Pool.Workers())
 	for w := range f.memory {
-		f.memory[w] = make([]float32, f.src.L.SN)
+		f.memory[w] = make([]float32, f.src.L.SN, f.src.L.SN+slack/4)
 	}
 	return f
 }

@@ -319,9 +319,13 @@ func (s *conv) prepare(c *Context) {
 
 func (s *conv) forwardBand(worker, i int) {
 	n, from, to := s.bands.rows(i)
-	band, yl := s.s, s.y.L
+	s.forwardRows(worker, n, from, to, s.y.F32, s.y.L)
+}
+
+// forwardRows computes output rows from..to-1 of image n into y. Tiles begin at even rows.
+func (s *conv) forwardRows(worker, n, from, to int, y []float32, yl Layout) {
+	band := s.s
 	band.OH, band.PadTop = to-from, s.s.PadTop-from*s.s.StrideH
-	yl.Off += from * yl.SH
 	var bias []float32
 	if s.b != nil {
 		bias = s.b.F32
@@ -329,10 +333,11 @@ func (s *conv) forwardBand(worker, i int) {
 	first, last := -band.PadTop, (band.OH-1)*s.s.StrideH-band.PadTop+(s.s.KH-1)*s.s.DilH
 	x := s.x.of(worker, n, first, last+1)
 	if k := s.tiles.forward; k != nil {
-		k.Rows(s.y.F32, s.y.L, x, s.x.L, s.fwd.buf, bias, s.scratch[worker], n, from, to, false)
+		k.Rows(y, yl, x, s.x.L, s.fwd.buf, bias, s.scratch[worker], n, from, to, false)
 		return
 	}
-	band.Forward(s.y.F32, yl, x, s.x.L, s.fwd.buf, bias, n, n+1)
+	yl.Off += from * yl.SH
+	band.Forward(y, yl, x, s.x.L, s.fwd.buf, bias, n, n+1)
 }
 
 // dx[n c h w] = Σ dy[n o i j]·w[o c p q] over i·strideH + p·dilH = h + top,

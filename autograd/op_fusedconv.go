@@ -61,15 +61,15 @@ func (o FusedConvOp) operands() (conv, gamma, residual, all int) {
 	return
 }
 
-// limit returns the upper bound of the activation.
-func (o FusedConvOp) limit() (float32, error) {
-	switch o.Act.(type) {
+// limitOf returns the upper bound of the activation, which may be nil.
+func limitOf(act Op) (float32, error) {
+	switch act.(type) {
 	case nil, ReLUOp:
 		return float32(math.Inf(1)), nil
 	case ReLU6Op:
 		return 6, nil
 	}
-	return 0, fmt.Errorf("activation %s: must be relu or relu6", o.Act.Name())
+	return 0, fmt.Errorf("activation %s: must be relu or relu6", act.Name())
 }
 
 // Infer implements [Op].
@@ -78,7 +78,7 @@ func (o FusedConvOp) Infer(env Env, in []Type) (Spec, error) {
 	if len(in) != all {
 		return Spec{}, fmt.Errorf("%d operands, its stages have %d", len(in), all)
 	}
-	if _, err := o.limit(); err != nil {
+	if _, err := limitOf(o.Act); err != nil {
 		return Spec{}, err
 	}
 	s, err := o.Conv.Infer(env, in[:conv])
@@ -137,7 +137,7 @@ type fusedConv struct {
 func (o FusedConvOp) Bind(b *Binding) Step {
 	operands, gamma, residual, _ := o.operands()
 	s := &fusedConv{y: b.Out, pre: b.Out, fill: b.fill, dy: b.GradOut, act: o.Act != nil}
-	s.limit, _ = o.limit() // Infer has accepted it
+	s.limit, _ = limitOf(o.Act) // Infer has accepted it
 	b.fill = nil
 	inner := *b
 	inner.In, inner.GradIn = b.In[:operands], b.GradIn[:operands]

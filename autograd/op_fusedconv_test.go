@@ -171,13 +171,7 @@ func chainStep(t *testing.T, opt autograd.CompileOptions) (values map[string][]f
 	g := chainNet(t)
 	opt.Loss, opt.InputGrad = "loss", true
 	p := compile(t, g, opt)
-	x, _ := p.View("x")
-	rows, length := x.Rows()
-	for r := range rows {
-		for i := range length {
-			x.F32[x.Row(r)+i] = float32(math.Sin(float64(r*length+i) * 2.3))
-		}
-	}
+	fillSine(p)
 	for range 2 { // the second step sees what the first left behind
 		p.Forward()
 		p.Backward()
@@ -198,6 +192,17 @@ func chainStep(t *testing.T, opt autograd.CompileOptions) (values map[string][]f
 		}
 	}
 	return values, ops
+}
+
+// fillSine fills the input x of a program.
+func fillSine(p *autograd.Program) {
+	x, _ := p.View("x")
+	rows, length := x.Rows()
+	for r := range rows {
+		for i := range length {
+			x.F32[x.Row(r)+i] = float32(math.Sin(float64(r*length+i) * 2.3))
+		}
+	}
 }
 
 // What is fused has the bytes of what is not: results, gradients and statistics.

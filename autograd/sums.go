@@ -189,6 +189,9 @@ func (s *imageSums) add(n int, dy []float32) {
 	kernels.ChannelSums(part, dy, s.l, n, n+1)
 }
 
+// take takes in the sums of image n.
+func (s *imageSums) take(n int, sums []float64) { copy(s.part[n*s.l.C:(n+1)*s.l.C], sums) }
+
 // write adds up the images, in order, and writes the gradient.
 func (s *imageSums) write() {
 	clear(s.sum)

@@ -183,8 +183,8 @@ type arena struct{ words []uint64 }
 
 const (
 	alignment = 64
-	// slack is readable behind every buffer: integer kernels read codes in
-	// groups of four and may pass the end.
+	// slack is readable behind every buffer: kernels read codes in groups of
+	// four, or floats in vectors, and may pass the end.
 	slack = 64
 )
 
@@ -205,7 +205,7 @@ func (a arena) at(off int, d DType, n int) Memory {
 	p := unsafe.Add(unsafe.Pointer(unsafe.SliceData(a.words)), a.pad()+off)
 	switch d {
 	case Float32:
-		m.F32 = unsafe.Slice((*float32)(p), n)
+		m.F32 = unsafe.Slice((*float32)(p), n+slack/4)[:n]
 	case Uint8, Int8:
 		m.U8 = unsafe.Slice((*uint8)(p), n+slack)[:n]
 	case Int32:

@@ -68,6 +68,16 @@ func (o IntConvOp) operandsOfConv() int {
 	return 2
 }
 
+// float returns the operation on floats that differentiates itself: with its pool where that pays.
+func (o IntConvOp) float(in []autograd.Type) autograd.Op {
+	if conv, ok := o.Conv.(autograd.Conv2DOp); ok && o.Pool != nil {
+		if p := (autograd.PooledConvOp{Conv: conv, Bias: o.operandsOfConv() == 3, Pool: *o.Pool}); p.Pays(in[0], in[1]) {
+			return p
+		}
+	}
+	return o.Conv
+}
+
 func (o IntConvOp) count() int {
 	n := 2
 	if o.HasBias {
@@ -103,7 +113,8 @@ func (o IntConvOp) Infer(env autograd.Env, in []autograd.Type) (autograd.Spec, e
 	if !in[0].IsCodes() || !in[1].IsCodes() {
 		return autograd.Spec{}, errors.New("input and weight must be codes")
 	}
-	spec, err := o.Conv.Infer(env, in[:o.operandsOfConv()])
+	float := o.float(in)
+	spec, err := float.Infer(env, in[:o.operandsOfConv()])
 	if err != nil {
 		return spec, err
 	}
@@ -124,13 +135,13 @@ func (o IntConvOp) Infer(env autograd.Env, in []autograd.Type) (autograd.Spec, e
 		spec.NoGrad = []bool{false, false, false, false, false, o.HasOwn}
 	}
 	spec.InPlace = false
-	if o.Pool != nil {
+	if _, together := float.(autograd.PooledConvOp); o.Pool != nil && !together {
 		pooled, err := o.Pool.Infer(env, []autograd.Type{o.poolType(shape, in[0].Shape[0])})
 		if err != nil {
 			return spec, err
 		}
 		spec.Out, spec.Saved, spec.GradBorder = pooled.Out, append(spec.Saved, pooled.Saved...), autograd.Border{}
-		spec.Note += ", max pool " + pooled.Note
+		spec.Note += " max_pool " + pooled.Note
 	}
 	spec.Out = spec.Out.Floats()
 	if o.Out == nil {
@@ -146,8 +157,11 @@ func (o IntConvOp) Infer(env autograd.Env, in []autograd.Type) (autograd.Spec, e
 	case o.Norm != nil:
 		spec.Saved = append(spec.Saved, autograd.Buffer{DType: autograd.Int32, Len: elements})
 	case o.Out != nil && env.Mode.Training():
-		rows := batch * shape.OH
-		spec.Saved = append(spec.Saved, autograd.Buffer{DType: autograd.Uint8, Len: rows * kernels.BitBytes(shape.OW*shape.O)})
+		rows, row := batch*shape.OH, shape.OW*shape.O
+		if o.Pool != nil { // the bits of a window
+			rows, row = batch*spec.Out.WithBatch(1).Elements()/shape.O, shape.O
+		}
+		spec.Saved = append(spec.Saved, autograd.Buffer{DType: autograd.Uint8, Len: rows * kernels.BitBytes(row)})
 	}
 	if o.Out != nil {
 		spec.Note = fmt.Sprintf("%s → %s", spec.Note, o.Out.Format)

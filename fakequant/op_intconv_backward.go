@@ -53,16 +53,11 @@ func (s *intConvStep) bindBackward() {
 	if n == 3 {
 		k.db = inner.GradIn[2]
 	}
+	float := o.float([]autograd.Type{b.In[0].Type, b.In[1].Type})
 	if s.pool != nil {
-		var border autograd.Border
-		if !b.GradIn[0].Empty() {
-			// Not that of s.shape, which keeps strides that a single position makes meaningless.
-			float, _ := o.Conv.Infer(b.Env, []autograd.Type{b.In[0].Type, b.In[1].Type})
-			border = float.GradBorder
-		}
-		inner.GradOut = s.pool.bindBackward(border)
+		s.pool.bindBackward(&inner, float)
 	}
-	k.inner = o.Conv.Bind(&inner)
+	k.inner = float.Bind(&inner)
 	if o.Out == nil {
 		return
 	}
@@ -72,7 +67,11 @@ func (s *intConvStep) bindBackward() {
 	case o.Norm != nil:
 		s.batch.bindBackward(conv)
 	case s.pool != nil:
-		conv.Upstream(s.pool.upstream)
+		if pooled, together := k.inner.(autograd.PooledStep); together {
+			pooled.Pass(s.pool.passBits)
+		} else {
+			conv.Upstream(s.pool.upstream)
+		}
 		if o.Out.learned() {
 			_, length := s.pool.dy.Rows()
 			k.mask = newRowLoop(b.Batch, length*s.pool.dy.L.H, s.pool.sumImage)

@@ -6,23 +6,25 @@ import (
 	"github.com/bitgrad/bitgrad/internal/kernels"
 )
 
-// intPool is a max pool behind a convolution on integers. Of the convolution's output
-// nothing outlives an image but its pass bits: its codes are pooled in the memory of the worker,
-// and its gradient, dz = dy at the taps that won and 0 elsewhere, behind the bits, is written there
-// when the backward pass comes to the image.
+// intPool is a max pool behind a convolution on integers. Of the convolution's output nothing
+// outlives an image but the pass bits of the elements that won: its codes and bits lie in the memory
+// of the worker. Its gradient is dz = dy at the taps that won, behind the bits, and 0 elsewhere: the
+// float operation takes it from the pool, or it is written to the memory of the worker when the backward
+// pass comes to the image.
 //
 // The range's gradient needs Σ dy·(q−z) of the convolution's output. It is that of the pool's, since
 // a tap that won has the code of its window.
 type intPool struct {
-	s     *intConvStep
-	shape kernels.PoolShape
-	index []uint8 // the taps that won
-	bits  []uint8 // of the convolution's output
-	codes []integer.Codes
-	taps  []integer.Taps
-	dz    [][]float32
-	dzAt  kernels.Layout
-	dy, y autograd.View // of the pool, as the range's gradient reads them
+	s       *intConvStep
+	shape   kernels.PoolShape
+	index   []uint8 // the taps that won
+	bits    []uint8 // of these, window by window
+	winners *kernels.WinnerBits
+	codes   []integer.Codes
+	taps    []integer.Taps // with the bits of all elements
+	dz      [][]float32
+	dzAt    kernels.Layout
+	dy, y   autograd.View // of the pool, as the range's gradient reads them
 }
 
 // poolType returns the type of the convolution's output, codes of one byte.
@@ -51,9 +53,13 @@ func newIntPool(s *intConvStep) *intPool {
 	k.shape, _ = s.o.Pool.Shape(t) // Infer has accepted it
 	l := kernels.Dense(b.Batch, s.shape.OH, s.shape.OW, s.shape.O)
 	l.SN = 0
+	k.winners = k.shape.WinnerBits()
 	k.codes, k.taps = make([]integer.Codes, b.Pool.Workers()), make([]integer.Taps, b.Pool.Workers())
 	for i := range k.codes {
 		k.codes[i] = integer.NewCodes(l, s.shape.OH*s.shape.OW*s.shape.O, s.o.Out.Format.BitWidth, s.o.Out.Format.Signed, 0)
+		size := s.shape.OH * s.driver.PassRow()
+		k.taps[i] = s.taps[i]
+		k.taps[i].Pass = make([]uint8, size, size+kernels.Slack)
 	}
 	return k
 }
@@ -64,38 +70,50 @@ func (k *intPool) forwardImage(worker, n int) {
 	x, y, codes := s.x, s.b.Out, k.codes[worker]
 	x.L.Off += n * x.L.SN
 	taps := &k.taps[worker]
-	size := s.shape.OH * s.driver.PassRow()
-	*taps = s.taps[worker]
-	taps.Pass = k.bits[n*size : (n+1)*size]
 	s.driver.Forward(codes, x, 0, 1, s.scratch[worker], taps)
 	k.shape.MaxCodes(y.U8, y.L, codes.U8, codes.L, codes.Signed, k.index, n, n+1)
+	k.winners.Find(k.passBits(n), k.index, taps.Pass, n)
 }
 
-// bindBackward lets the float operation read the gradient of the convolution's output in the
-// memory of the worker. It returns the view of that gradient.
-func (k *intPool) bindBackward(border autograd.Border) autograd.View {
+// bindBackward lets the float operation, which is bound with inner, read the gradient: that of the pool, or
+// that of the convolution's output in the memory of the worker.
+func (k *intPool) bindBackward(inner *autograd.Binding, float autograd.Op) {
 	s := k.s
-	l, size := kernels.Bordered(1, s.shape.OH, s.shape.OW, s.shape.O, border.Top, border.Left, border.Bottom, border.Right)
-	l.N, l.SN = s.b.Batch, 0
-	k.dz, k.dzAt = scratch[float32](s.b.Pool.Workers(), size), l
 	k.dy, k.y = s.b.GradOut, s.b.Out
 	if s.o.act != relu6 { // which is masked row by row
 		joinRows(&k.dy, &k.y)
 	}
-	v := autograd.View{Type: s.o.poolType(s.shape, s.b.Batch).Floats(), L: l}
-	v.Memory = autograd.Memory{DType: autograd.Float32, F32: k.dz[0]}
-	return v
+	if _, together := float.(autograd.PooledConvOp); together {
+		inner.Saved = s.b.Saved[len(s.b.Saved)-2:]
+		return
+	}
+	var border autograd.Border
+	if !s.b.GradIn[0].Empty() {
+		// Not that of s.shape, which keeps strides that a single position makes meaningless.
+		spec, _ := float.Infer(s.b.Env, []autograd.Type{s.b.In[0].Type, s.b.In[1].Type})
+		border = spec.GradBorder
+	}
+	l, size := kernels.Bordered(1, s.shape.OH, s.shape.OW, s.shape.O, border.Top, border.Left, border.Bottom, border.Right)
+	l.N, l.SN = s.b.Batch, 0
+	k.dz, k.dzAt = scratch[float32](s.b.Pool.Workers(), size), l
+	inner.GradOut = autograd.View{Type: s.o.poolType(s.shape, s.b.Batch).Floats(), L: l}
+	inner.GradOut.Memory = autograd.Memory{DType: autograd.Float32, F32: k.dz[0]}
+}
+
+// passBits returns the bits of image n.
+func (k *intPool) passBits(n int) []uint8 {
+	size := k.winners.Size()
+	return k.bits[n*size:][:size]
 }
 
 // upstream writes the dz of image n.
 func (k *intPool) upstream(worker, n int) []float32 {
 	s, dz := k.s, k.dz[worker]
-	k.shape.MaxBackward(dz, k.dzAt, s.b.GradOut.F32, s.b.GradOut.L, k.index, n, n+1, false)
-	rowBytes, length := s.driver.PassRow(), s.shape.OW*s.shape.O
-	for h := range s.shape.OH {
-		row := dz[k.dzAt.Row(0, h):][:length]
-		kernels.SelectBits(row, row, k.bits[(n*s.shape.OH+h)*rowBytes:][:rowBytes], false)
+	dy := s.b.GradOut
+	for h := range dy.L.H {
+		k.maskRow(dy.F32[dy.L.Row(n, h):], n*dy.L.H+h)
 	}
+	k.shape.MaxBackward(dz, k.dzAt, dy.F32, dy.L, k.index, n, n+1, false)
 	return dz
 }
 
@@ -116,15 +134,9 @@ func (k *intPool) sumImage(_, n int) {
 
 // maskRow sets to 0 what does not pass of row r of the pool's gradient.
 func (k *intPool) maskRow(d []float32, r int) {
-	p, c := &k.shape, k.shape.C
-	n, oh := r/p.OH, r%p.OH
-	rowBytes := k.s.driver.PassRow()
-	for i := range d {
-		tap := int(k.index[r*len(d)+i])
-		h, w := oh*p.StrideH-p.PadTop+tap/p.KW, i/c*p.StrideW-p.PadLeft+tap%p.KW
-		bit := w*c + i%c
-		if k.bits[(n*k.s.shape.OH+h)*rowBytes+bit/8]>>(bit%8)&1 == 0 {
-			d[i] = 0
-		}
+	c, size := k.shape.C, kernels.BitBytes(k.shape.C)
+	for w := range k.shape.OW {
+		pixel := d[w*c:][:c]
+		kernels.SelectBits(pixel, pixel, k.bits[(r*k.shape.OW+w)*size:], false)
 	}
 }

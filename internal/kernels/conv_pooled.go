@@ -19,17 +19,16 @@ type PooledGradient struct {
 	padded int // elements of a row of the input with its padding
 }
 
-// PooledGradient returns the gradients of a convolution in front of pool, and whether that is possible and takes
-// less time, by an estimate, than to write the gradient out with its zeros: not where Winograd takes as little. It
-// depends on the shapes alone.
+// PooledGradient returns the gradients of a convolution in front of pool, and whether they are possible: not
+// for groups, taps that lie apart in a row, and windows of more taps than a byte numbers.
 func (s *ConvShape) PooledGradient(pool PoolShape) (g PooledGradient, ok bool) {
-	g = s.pooledGradient(pool)
-	return g, g.possible() && !s.byTiles() && 8*g.time() < 7*g.denseTime()
+	g = PooledGradient{conv: *s, pool: pool, row: s.KW * s.C, step: ceil8(s.KW * s.C), padded: (s.PadLeft + s.W + s.PadRight) * s.C}
+	return g, g.possible()
 }
 
-func (s *ConvShape) pooledGradient(pool PoolShape) PooledGradient {
-	return PooledGradient{conv: *s, pool: pool, row: s.KW * s.C, step: ceil8(s.KW * s.C), padded: (s.PadLeft + s.W + s.PadRight) * s.C}
-}
+// Pays reports whether the gradients take less time, by an estimate, than what is written out with its zeros:
+// not where Winograd takes as little. It depends on the shapes alone.
+func (g *PooledGradient) Pays() bool { return !g.conv.byTiles() && 8*g.time() < 7*g.denseTime() }
 
 func (g *PooledGradient) possible() bool {
 	s, p := &g.conv, &g.pool
@@ -68,7 +67,7 @@ func (g *PooledGradient) PackPanel(dst, w []float32, kh int) {
 // Routes are the ways that the gradient of an image takes back through the pool.
 type Routes struct {
 	windows []routePlace // of their first taps
-	taps    struct{ x, dx, bit [256]int32 }
+	x, dx   tapPlaces
 	values  []float32    // [window][O]
 	winners []SparseTerm // [window][O]: patches in x
 	outputs []SparseGroup
@@ -81,33 +80,25 @@ type Routes struct {
 	Bias []float64
 }
 
-// A routePlace is where a pixel of the convolution's output has its patch in x and in the gradient of the input,
-// and where its bits begin. That of a tap is seen from the first one of its window.
-type routePlace struct{ x, dx, bit int32 }
+// A routePlace is where a pixel of the convolution's output has its patch in x and in the gradient of the input.
+type routePlace struct{ x, dx int32 }
 
 // NewRoutes returns memory for the routes of one image at a time. The layout is that of x; input says
 // whether its gradient is wanted.
 func (g *PooledGradient) NewRoutes(xl Layout, input bool) *Routes {
 	s, p := &g.conv, &g.pool
 	windows := p.OH * p.OW
-	place := func(oh, ow int) routePlace {
-		return routePlace{
-			x:   int32(oh*s.StrideH*xl.SH + ow*s.StrideW*xl.SW),
-			dx:  int32(oh*s.StrideH*g.padded + ow*s.StrideW*s.C),
-			bit: int32(oh*8*BitBytes(s.OW*s.O) + ow*s.O),
-		}
-	}
+	x := func(oh, ow int) int { return oh*s.StrideH*xl.SH + ow*s.StrideW*xl.SW }
+	dx := func(oh, ow int) int { return oh*s.StrideH*g.padded + ow*s.StrideW*s.C }
 	size := windows * s.O
 	r := &Routes{
 		windows: make([]routePlace, windows), values: make([]float32, size, size+routeSlack),
 		winners: make([]SparseTerm, size), outputs: make([]SparseGroup, s.O), Bias: make([]float64, s.O),
 	}
+	r.x, r.dx = p.tapPlaces(x), p.tapPlaces(dx)
 	for i := range r.windows {
-		r.windows[i] = place(i/p.OW*p.StrideH-p.PadTop, i%p.OW*p.StrideW-p.PadLeft)
-	}
-	for i := range p.KH * p.KW {
-		t := place(i/p.KW, i%p.KW)
-		r.taps.x[i], r.taps.dx[i], r.taps.bit[i] = t.x, t.dx, t.bit
+		oh, ow := i/p.OW*p.StrideH-p.PadTop, i%p.OW*p.StrideW-p.PadLeft
+		r.windows[i] = routePlace{int32(x(oh, ow)), int32(dx(oh, ow))}
 	}
 	for o := range r.outputs {
 		r.outputs[o] = SparseGroup{int32(o * s.KH * g.step), int32(o), int32(windows)}
@@ -125,8 +116,8 @@ func (g *PooledGradient) NewRoutes(xl Layout, input bool) *Routes {
 }
 
 // Route finds the routes of image n of dy, the gradient of the pool's output, by the index of
-// [PoolShape.Max]. pass, unless nil, are bits of the image's pixels in front of the pool, in rows of
-// BitBytes(OW·O) bytes: where one is 0 no gradient passes.
+// [PoolShape.Max]. pass, unless nil, are bits of its gradients, BitBytes(O) bytes for each window: where one is 0
+// no gradient passes.
 func (g *PooledGradient) Route(r *Routes, dy []float32, dyl Layout, index, pass []uint8, n int) {
 	outputs, row := g.conv.O, g.pool.OW*g.conv.O
 	for oh := range g.pool.OH {
@@ -141,16 +132,16 @@ func (g *PooledGradient) Route(r *Routes, dy []float32, dyl Layout, index, pass 
 		at := i * outputs
 		values, won := r.values[at:][:outputs], index[at:][:outputs]
 		if pass != nil {
-			keepPassed(values, won, &r.taps.bit, first.bit, pass)
+			SelectBits(values, values, pass[i*BitBytes(outputs):], false)
 		}
-		placeTerms(r.winners[at:][:outputs], values, won, &r.taps.x, first.x)
+		placeTerms(r.winners[at:][:outputs], values, won, &r.x, first.x)
 		if r.byPixel == nil {
 			continue
 		}
 		sortTaps(r.byPixel[at:][:outputs], r.weights, values, won, taps)
 		for tap, n := range taps {
 			if n > 0 {
-				r.pixels = append(r.pixels, SparseGroup{first.dx + r.taps.dx[tap], next, n})
+				r.pixels = append(r.pixels, SparseGroup{first.dx + r.dx.of[tap], next, n})
 			}
 			next += n
 		}

@@ -88,7 +88,7 @@ func BenchmarkPooledGradient(b *testing.B) {
 			}
 			reportRate(b, int(2*batch*s.MACs()))
 		})
-		g := s.pooledGradient(p)
+		g, _ := s.PooledGradient(p)
 		routes := g.NewRoutes(x.Layout, true)
 		sums = make([]float32, g.WeightSize())
 		packed = make([]float32, g.Size())

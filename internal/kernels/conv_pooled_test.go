@@ -24,7 +24,7 @@ func TestPooledGradient(t *testing.T) {
 				if p.Complete() != nil {
 					continue
 				}
-				if g := s.pooledGradient(p); g.possible() {
+				if g, ok := s.PooledGradient(p); ok {
 					t.Run(fmt.Sprintf("%s/pool %d", s.name(), i), func(t *testing.T) { testPooledGradient(t, r, &s, &p, &g) })
 					tested++
 				}
@@ -63,8 +63,8 @@ func TestPooledGradientChoice(t *testing.T) {
 		if err := c.p.Complete(); err != nil {
 			t.Fatal(err)
 		}
-		if _, ok := c.s.PooledGradient(c.p); ok != c.want {
-			t.Errorf("%s, pool %+v: %v, want %v", c.s.name(), c.p, ok, c.want)
+		if g, ok := c.s.PooledGradient(c.p); (ok && g.Pays()) != c.want {
+			t.Errorf("%s, pool %+v: want %v", c.s.name(), c.p, c.want)
 		}
 	}
 }
@@ -86,9 +86,14 @@ func testPooledGradient(t *testing.T, r *rand.Rand, s *ConvShape, p *PoolShape, 
 	packed.check(t, "packed weights")
 
 	rowBytes := BitBytes(s.OW * s.O)
-	pass := make([]uint8, batch*s.OH*rowBytes+routeSlack)
-	for i := range pass {
-		pass[i] = uint8(r.Uint32())
+	bits := make([]uint8, batch*s.OH*rowBytes+routeSlack)
+	for i := range bits {
+		bits[i] = uint8(r.Uint32())
+	}
+	winners := p.WinnerBits()
+	pass := make([]uint8, batch*winners.Size())
+	for n := range batch {
+		winners.Find(pass[n*winners.Size():], index, bits[n*s.OH*rowBytes:][:s.OH*rowBytes], n)
 	}
 	for _, masked := range []bool{false, true} {
 		dz := z.clone()
@@ -96,7 +101,7 @@ func testPooledGradient(t *testing.T, r *rand.Rand, s *ConvShape, p *PoolShape, 
 		if masked {
 			for row := range batch * s.OH {
 				at := dz.data[row*s.OW*s.O:][:s.OW*s.O]
-				SelectBits(at, at, pass[row*rowBytes:], false)
+				SelectBits(at, at, bits[row*rowBytes:], false)
 			}
 		}
 		dx := newTensor(r, batch, s.H, s.W, s.C, 1, 1, 0, 1, false)
@@ -112,11 +117,11 @@ func testPooledGradient(t *testing.T, r *rand.Rand, s *ConvShape, p *PoolShape, 
 			for _, input := range []bool{false, true} {
 				routes := g.NewRoutes(x.Layout, input)
 				for n := range batch {
-					var bits []uint8
+					var passed []uint8
 					if masked {
-						bits = pass[n*s.OH*rowBytes:][:s.OH*rowBytes]
+						passed = pass[n*winners.Size():]
 					}
-					g.Route(routes, dy.data, dy.Layout, index, bits, n)
+					g.Route(routes, dy.data, dy.Layout, index, passed, n)
 					if input {
 						g.Input(dx.data, dx.Layout, routes, packed.in, n, add)
 						continue

@@ -49,13 +49,19 @@ func (s *PoolShape) windowAt(l Layout, n, oh, ow int) (start int, w window) {
 func (s *PoolShape) Max(y []float32, yl Layout, x []float32, xl Layout, index []uint8, n0, n1 int) {
 	imageRange("max pool", n0, n1, yl, xl)
 	for n := n0; n < n1; n++ {
-		for oh := range s.OH {
-			for ow := 0; ow < s.OW; {
-				start, w := s.windowAt(xl, n, oh, ow)
-				w.outStep = yl.SW
-				maxWindow(y[yl.At(n, oh, ow, 0):], s.indexAt(index, n, oh, ow), x[start:], s.C, w)
-				ow += w.count
-			}
+		s.MaxRows(y, yl, x, xl, index, n, 0, s.OH)
+	}
+}
+
+// MaxRows is Max for rows h0..h1-1 of the results of image n.
+func (s *PoolShape) MaxRows(y []float32, yl Layout, x []float32, xl Layout, index []uint8, n, h0, h1 int) {
+	imageRange("rows of a max pool", n, n+1, yl, xl)
+	for oh := h0; oh < h1; oh++ {
+		for ow := 0; ow < s.OW; {
+			start, w := s.windowAt(xl, n, oh, ow)
+			w.outStep = yl.SW
+			maxWindow(y[yl.At(n, oh, ow, 0):], s.indexAt(index, n, oh, ow), x[start:], s.C, w)
+			ow += w.count
 		}
 	}
 }

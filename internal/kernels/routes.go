@@ -1,25 +1,31 @@
 package kernels
 
-// What sorts the gradient of a max pool's output for sparse products, one window at a time. The places of its
-// taps and the taps themselves are tables of 256 and bytes.
+// What sorts the gradient of a max pool's output for sparse products, and what belongs to the elements that won, one
+// window at a time. A table has the places of up to 256 taps, and the index says which of them won.
 
-// routeSlack is how many elements or bytes behind the last one the vector units read, or write where these are terms.
-const routeSlack = 4
+// routeSlack is how many elements behind the last one the vector units read, or write where these are terms.
+const routeSlack = 8
 
-// placeTermsPortable sets terms[i] to values[i] at first + places[index[i]].
-func placeTermsPortable(terms []SparseTerm, values []float32, index []uint8, places *[256]int32, first int32) {
-	index, values = index[:len(terms)], values[:len(terms)]
-	for i := range terms {
-		terms[i] = SparseTerm{first + places[index[i]], values[i]}
-	}
+// tapPlaces are the places of some taps, seen from the first one of their window.
+type tapPlaces struct {
+	of   [256]int32
+	taps int
 }
 
-// keepPassedPortable zeroes values[i] unless bit first + places[index[i]] + i is set.
-func keepPassedPortable(values []float32, index []uint8, places *[256]int32, first int32, bits []uint8) {
-	for i, tap := range index[:len(values)] {
-		if bit := first + places[tap] + int32(i); bits[bit>>3]>>(bit&7)&1 == 0 {
-			values[i] = 0
-		}
+// tapPlaces returns the places of the window's taps.
+func (s *PoolShape) tapPlaces(place func(h, w int) int) tapPlaces {
+	p := tapPlaces{taps: s.KH * s.KW}
+	for tap := range p.taps {
+		p.of[tap] = int32(place(tap/s.KW, tap%s.KW))
+	}
+	return p
+}
+
+// placeTermsPortable sets terms[i] to values[i] at first + places[index[i]].
+func placeTermsPortable(terms []SparseTerm, values []float32, index []uint8, places *tapPlaces, first int32) {
+	index, values = index[:len(terms)], values[:len(terms)]
+	for i := range terms {
+		terms[i] = SparseTerm{first + places.of[index[i]], values[i]}
 	}
 }
 
@@ -40,5 +46,43 @@ func sortTapsPortable(terms []SparseTerm, at []int32, values []float32, index []
 	for i, tap := range index {
 		terms[next[tap]] = SparseTerm{at[i], values[i]}
 		next[tap]++
+	}
+}
+
+// winnerBitsPortable sets bit i of dst to bit first + places[index[i]] + i of bits for n bits, and those that fill the
+// last byte to 0.
+func winnerBitsPortable(dst, index []uint8, n int, places *tapPlaces, first int32, bits []uint8) {
+	clear(dst[:BitBytes(n)])
+	for i, tap := range index[:n] {
+		bit := first + places.of[tap] + int32(i)
+		dst[i>>3] |= bits[bit>>3] >> (bit & 7) & 1 << (i & 7)
+	}
+}
+
+// WinnerBits finds the bits of the elements that won their windows.
+type WinnerBits struct {
+	pool     PoolShape
+	rowBytes int
+	places   tapPlaces
+}
+
+// WinnerBits returns what finds them in bits of the pool's input, in rows of BitBytes(W·C) bytes.
+func (s *PoolShape) WinnerBits() *WinnerBits {
+	rowBytes := BitBytes(s.W * s.C)
+	return &WinnerBits{*s, rowBytes, s.tapPlaces(func(h, w int) int { return 8*h*rowBytes + w*s.C })}
+}
+
+// Size returns the length of the bits of an image, BitBytes(C) for each window.
+func (b *WinnerBits) Size() int { return b.pool.OH * b.pool.OW * BitBytes(b.pool.C) }
+
+// Find writes the bits of the elements that index says won in image n, whose bits are given, to dst.
+func (b *WinnerBits) Find(dst, index, bits []uint8, n int) {
+	p := &b.pool
+	size := BitBytes(p.C)
+	for oh := range p.OH {
+		for ow := range p.OW {
+			first := 8*(oh*p.StrideH-p.PadTop)*b.rowBytes + (ow*p.StrideW-p.PadLeft)*p.C
+			winnerBits(dst[(oh*p.OW+ow)*size:][:size], p.indexAt(index, n, oh, ow), p.C, &b.places, int32(first), bits)
+		}
 	}
 }

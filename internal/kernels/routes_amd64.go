@@ -9,13 +9,13 @@ import (
 )
 
 //go:noescape
-func placeTermsAVX2(terms *byte, values *float32, index *uint8, n int, places *int32, first int32)
-
-//go:noescape
-func keepPassedAVX2(values *float32, index *uint8, n int, places *int32, first int32, pass *uint8)
+func placeTermsAVX2(terms *byte, values *float32, index *uint8, n int, places *int32, taps int, first int32)
 
 //go:noescape
 func sortTapsAVX2(terms *byte, at *int32, values *float32, index *uint8, n int, counts *int32, taps int, orders *[8]int32)
+
+//go:noescape
+func winnerBitsAVX2(dst, index *uint8, n int, places *int32, taps int, first int32, bits *uint8)
 
 // routesLevel says which variant runs.
 var routesLevel cpu.ISA
@@ -26,20 +26,21 @@ func init() {
 	}
 }
 
-func placeTerms(terms []SparseTerm, values []float32, index []uint8, places *[256]int32, first int32) {
+func placeTerms(terms []SparseTerm, values []float32, index []uint8, places *tapPlaces, first int32) {
 	if n := len(terms); routesLevel >= cpu.AVX2 && n >= 8 {
-		placeTermsAVX2((*byte)(unsafe.Pointer(&terms[0])), &values[:n][0], &index[:n][0], n, &places[0], first)
+		placeTermsAVX2((*byte)(unsafe.Pointer(&terms[0])), &values[:n][0], &index[:n][0], n, &places.of[0], places.taps, first)
 		return
 	}
 	placeTermsPortable(terms, values, index, places, first)
 }
 
-func keepPassed(values []float32, index []uint8, places *[256]int32, first int32, bits []uint8) {
-	if n := len(values); routesLevel >= cpu.AVX2 && n >= 8 && cap(bits) >= len(bits)+routeSlack {
-		keepPassedAVX2(&values[0], &index[:n][0], n, &places[0], first, &bits[0])
+// winnerBits takes AVX2 where there is room behind the operands.
+func winnerBits(dst, index []uint8, n int, places *tapPlaces, first int32, bits []uint8) {
+	if routesLevel >= cpu.AVX2 && n > 0 && cap(index) >= n+routeSlack && cap(bits) >= len(bits)+routeSlack {
+		winnerBitsAVX2(&dst[:BitBytes(n)][0], &index[:n][0], n, &places.of[0], places.taps, first, &bits[0])
 		return
 	}
-	keepPassedPortable(values, index, places, first, bits)
+	winnerBitsPortable(dst, index, n, places, first, bits)
 }
 
 // sortTaps takes AVX2 where a few taps share many values and there is room behind them.

@@ -4,22 +4,50 @@
 
 #include "textflag.h"
 
-// func placeTermsAVX2(terms *byte, values *float32, index *uint8, n int, places *int32, first int32)
+// func placeTermsAVX2(terms *byte, values *float32, index *uint8, n int, places *int32, taps int, first int32)
 // Requires: AVX, AVX2, CMOV
-TEXT ·placeTermsAVX2(SB), NOSPLIT, $0-44
-	// terms[i] = {first + places[index[i]], values[i]} for n ≥ 8 terms
+TEXT ·placeTermsAVX2(SB), NOSPLIT, $0-52
+	// terms[i] = {first + places[index[i]], values[i]} for n ≥ 8 terms, the last eight of which may overlap those before
 	MOVQ         terms+0(FP), AX
 	MOVQ         values+8(FP), CX
 	MOVQ         index+16(FP), DX
 	MOVQ         n+24(FP), BX
 	MOVQ         places+32(FP), SI
-	MOVL         first+40(FP), DI
+	SUBQ         $0x08, BX
+	MOVL         first+48(FP), DI
 	VMOVD        DI, X0
 	VPBROADCASTD X0, Y0
-	XORQ         DI, DI
-	LEAQ         -8(BX), BX
+	CMPQ         taps+40(FP), $0x08
+	JG           many
+	VMOVDQU      (SI), Y15
+	XORQ         SI, SI
 
 eight_1:
+	VPMOVZXBD  (DX)(SI*1), Y1
+	VPERMD     Y15, Y1, Y1
+	VPADDD     Y0, Y1, Y1
+	VMOVUPS    (CX)(SI*4), Y2
+	VPUNPCKLDQ Y2, Y1, Y3
+	VPUNPCKHDQ Y2, Y1, Y4
+	VPERM2I128 $0x20, Y4, Y3, Y1
+	VPERM2I128 $0x31, Y4, Y3, Y2
+	VMOVDQU    Y1, (AX)(SI*8)
+	VMOVDQU    Y2, 32(AX)(SI*8)
+	CMPQ       SI, BX
+	JEQ        end_2
+	ADDQ       $0x08, SI
+	CMPQ       SI, BX
+	CMOVQGT    BX, SI
+	JMP        eight_1
+
+end_2:
+	VZEROUPPER
+	RET
+
+many:
+	XORQ DI, DI
+
+eight_3:
 	VPMOVZXBD  (DX)(DI*1), Y2
 	VPCMPEQD   Y3, Y3, Y3
 	VPGATHERDD Y3, (SI)(Y2*4), Y1
@@ -32,63 +60,87 @@ eight_1:
 	VMOVDQU    Y1, (AX)(DI*8)
 	VMOVDQU    Y2, 32(AX)(DI*8)
 	CMPQ       DI, BX
-	JEQ        end_2
+	JEQ        end_4
 	ADDQ       $0x08, DI
 	CMPQ       DI, BX
 	CMOVQGT    BX, DI
-	JMP        eight_1
+	JMP        eight_3
 
-end_2:
+end_4:
 	VZEROUPPER
 	RET
 
-// func keepPassedAVX2(values *float32, index *uint8, n int, places *int32, first int32, pass *uint8)
-// Requires: AVX, AVX2, CMOV
-TEXT ·keepPassedAVX2(SB), NOSPLIT, $0-48
-	// values[i] = 0 unless bit first + places[index[i]] + i of pass is set, for n ≥ 8 values; three bytes behind the last are read
-	MOVQ         values+0(FP), AX
+// func winnerBitsAVX2(dst *uint8, index *uint8, n int, places *int32, taps int, first int32, bits *uint8)
+// Requires: AVX, AVX2
+TEXT ·winnerBitsAVX2(SB), NOSPLIT, $0-56
+	// bit i of dst = bit first + places[index[i]] + i of bits for n > 0 bits, the last byte filled with zeros; of index eight bytes are read at a time, of bits four
+	MOVQ         dst+0(FP), AX
 	MOVQ         index+8(FP), CX
-	MOVQ         n+16(FP), DX
-	MOVQ         places+24(FP), BX
-	MOVQ         pass+40(FP), SI
-	MOVL         first+32(FP), DI
+	MOVQ         places+24(FP), DX
+	MOVQ         bits+48(FP), BX
+	MOVQ         n+16(FP), SI
+	MOVL         first+40(FP), DI
 	VMOVD        DI, X0
 	VPBROADCASTD X0, Y0
 	MOVL         $0x00000007, DI
 	VMOVD        DI, X5
 	VPBROADCASTD X5, Y5
+	MOVL         $0x00000008, DI
+	VMOVD        DI, X6
+	VPBROADCASTD X6, Y6
 	MOVQ         $0x0706050403020100, DI
-	VMOVQ        DI, X6
-	VPMOVZXBD    X6, Y6
-	VPADDD       Y6, Y0, Y0
-	XORQ         DI, DI
-	LEAQ         -8(DX), DX
+	VMOVQ        DI, X7
+	VPMOVZXBD    X7, Y7
+	VPADDD       Y7, Y0, Y0
+	CMPQ         taps+32(FP), $0x08
+	JG           many
+	VMOVDQU      (DX), Y15
 
 eight_1:
-	VPMOVZXBD    (CX)(DI*1), Y2
-	VPCMPEQD     Y3, Y3, Y3
-	VPGATHERDD   Y3, (BX)(Y2*4), Y1
-	VMOVD        DI, X2
-	VPBROADCASTD X2, Y2
+	VPMOVZXBD    (CX), Y1
+	VPERMD       Y15, Y1, Y1
 	VPADDD       Y0, Y1, Y1
-	VPADDD       Y2, Y1, Y1
+	VPADDD       Y6, Y0, Y0
 	VPAND        Y5, Y1, Y2
 	VPSRLD       $0x03, Y1, Y1
-	VPCMPEQD     Y3, Y3, Y3
-	VPGATHERDD   Y3, (SI)(Y1*1), Y4
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VPCMPGTD     Y7, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VPGATHERDD   Y3, (BX)(Y1*1), Y4
 	VPSRLVD      Y2, Y4, Y4
 	VPSLLD       $0x1f, Y4, Y4
-	VPSRAD       $0x1f, Y4, Y4
-	VANDPS       (AX)(DI*4), Y4, Y4
-	VMOVUPS      Y4, (AX)(DI*4)
-	CMPQ         DI, DX
-	JEQ          end_2
-	ADDQ         $0x08, DI
-	CMPQ         DI, DX
-	CMOVQGT      DX, DI
-	JMP          eight_1
+	VMOVMSKPS    Y4, DX
+	MOVB         DL, (AX)
+	INCQ         AX
+	ADDQ         $0x08, CX
+	SUBQ         $0x08, SI
+	JG           eight_1
+	VZEROUPPER
+	RET
 
-end_2:
+many:
+eight_2:
+	VPMOVZXBD    (CX), Y2
+	VPCMPEQD     Y3, Y3, Y3
+	VPGATHERDD   Y3, (DX)(Y2*4), Y1
+	VPADDD       Y0, Y1, Y1
+	VPADDD       Y6, Y0, Y0
+	VPAND        Y5, Y1, Y2
+	VPSRLD       $0x03, Y1, Y1
+	VMOVD        SI, X3
+	VPBROADCASTD X3, Y3
+	VPCMPGTD     Y7, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VPGATHERDD   Y3, (BX)(Y1*1), Y4
+	VPSRLVD      Y2, Y4, Y4
+	VPSLLD       $0x1f, Y4, Y4
+	VMOVMSKPS    Y4, DI
+	MOVB         DI, (AX)
+	INCQ         AX
+	ADDQ         $0x08, CX
+	SUBQ         $0x08, SI
+	JG           eight_2
 	VZEROUPPER
 	RET
 

@@ -6,14 +6,14 @@ import "github.com/bitgrad/bitgrad/internal/cpu"
 
 func init() { register("routes", cpu.Portable, func() {}) }
 
-func placeTerms(terms []SparseTerm, values []float32, index []uint8, places *[256]int32, first int32) {
+func placeTerms(terms []SparseTerm, values []float32, index []uint8, places *tapPlaces, first int32) {
 	placeTermsPortable(terms, values, index, places, first)
-}
-
-func keepPassed(values []float32, index []uint8, places *[256]int32, first int32, bits []uint8) {
-	keepPassedPortable(values, index, places, first, bits)
 }
 
 func sortTaps(terms []SparseTerm, at []int32, values []float32, index []uint8, counts []int32) {
 	sortTapsPortable(terms, at, values, index, counts)
+}
+
+func winnerBits(dst, index []uint8, n int, places *tapPlaces, first int32, bits []uint8) {
+	winnerBitsPortable(dst, index, n, places, first, bits)
 }

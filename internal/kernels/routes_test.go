@@ -18,9 +18,9 @@ func TestRoutes(t *testing.T) {
 			for _, taps := range []int{1, 4, 9, 49, 256} {
 				values, index, at := guard[float32](n+routeSlack, -77, 0), guard[uint8](n+routeSlack, 255, 0), guard[int32](n+routeSlack, -5, 0)
 				copy(values.in, normals(r, n))
-				var places [256]int32
-				for i := range places {
-					places[i] = int32(r.IntN(40))
+				places := tapPlaces{taps: taps}
+				for i := range taps {
+					places.of[i] = int32(r.IntN(40))
 				}
 				for i := range n {
 					index.in[i], at.in[i] = uint8(r.IntN(taps)), int32(r.Uint32())
@@ -50,11 +50,11 @@ func TestRoutes(t *testing.T) {
 				number.check(t, name+": numbers of taps")
 				equalSlices(t, name+": numbers of taps", number.in, wanted)
 
-				kept := append([]float32(nil), values.in[:n]...)
-				keepPassedPortable(kept, index.in, &places, first, bits.in)
-				keepPassed(values.in[:n], index.in, &places, first, bits.in[:len(bits.in)-routeSlack])
-				values.check(t, name+": values that pass")
-				equalSlices(t, name+": values that pass", values.in[:n], kept)
+				found, wantBits := guard[uint8](BitBytes(n), 0xa5, 0xff), make([]uint8, BitBytes(n))
+				winnerBitsPortable(wantBits, index.in, n, &places, first, bits.in)
+				winnerBits(found.in, index.in[:n], n, &places, first, bits.in[:len(bits.in)-routeSlack])
+				found.check(t, name+": bits")
+				equalSlices(t, name+": bits", found.in, wantBits)
 			}
 		}
 	})

@@ -9,36 +9,30 @@ import (
 // routes8 writes the AVX2 forms of what sorts the gradient of a pool's output for sparse products.
 func routes8(c *build.Context) {
 	placeTerms8(c)
-	keepPassed8(c)
+	winnerBits8(c)
 	sortTaps8(c)
 }
 
-// eightByEight runs body for eight elements at a time, of n that are at least as many; the last
-// eight may overlap those before. i is the index of the first.
-func (k *rowKernel) eightByEight(n reg.Register, body func(i reg.Register)) {
-	i, last := k.GP64(), k.GP64()
-	k.XORQ(i, i)
-	k.LEAQ(Mem{Base: n, Disp: -8}, last)
-	loop := k.label("eight")
-	k.Label(loop)
-	body(i)
-	k.CMPQ(i, last)
-	end := k.label("end")
-	k.JEQ(LabelRef(end))
-	k.ADDQ(Imm(8), i)
-	k.CMPQ(i, last)
-	k.CMOVQGT(last, i)
-	k.JMP(LabelRef(loop))
-	k.Label(end)
+// fewOrManyTaps writes body twice, for a table of up to eight places, which stays in Y15, and for larger ones.
+// lookUp fills ymm(y) with the places that eight bytes of index name, and uses the next two.
+func (k *rowKernel) fewOrManyTaps(places reg.Register, body func(lookUp func(index Mem, y int))) {
+	k.CMPQ(k.param("taps"), Imm(8))
+	k.JG(LabelRef("many"))
+	k.VMOVDQU(Mem{Base: places}, ymm(15))
+	body(func(index Mem, y int) {
+		k.VPMOVZXBD(index, ymm(y))
+		k.VPERMD(ymm(15), ymm(y), ymm(y))
+	})
 	k.VZEROUPPER()
 	k.RET()
-}
-
-// lookUp fills ymm(y) with the elements of a table that eight bytes of index name. It uses ymm(y+1) and ymm(y+2).
-func (k *rowKernel) lookUp(table reg.Register, index Mem, y int) {
-	k.VPMOVZXBD(index, ymm(y+1))
-	k.VPCMPEQD(ymm(y+2), ymm(y+2), ymm(y+2))
-	k.VPGATHERDD(ymm(y+2), Mem{Base: table, Index: ymm(y + 1), Scale: 4}, ymm(y))
+	k.Label("many")
+	body(func(index Mem, y int) {
+		k.VPMOVZXBD(index, ymm(y+1))
+		k.VPCMPEQD(ymm(y+2), ymm(y+2), ymm(y+2))
+		k.VPGATHERDD(ymm(y+2), Mem{Base: places, Index: ymm(y + 1), Scale: 4}, ymm(y))
+	})
+	k.VZEROUPPER()
+	k.RET()
 }
 
 // broadcastInt fills ymm(y) with a parameter of 32 bits.
@@ -48,12 +42,16 @@ func (k *rowKernel) broadcastInt(name string, y int) {
 }
 
 func placeTerms8(c *build.Context) {
-	k := newRowKernel(c, "placeTermsAVX2", "func(terms *byte, values *float32, index *uint8, n int, places *int32, first int32)",
-		"terms[i] = {first + places[index[i]], values[i]} for n ≥ 8 terms")
-	terms, values, index, n, places := k.load("terms"), k.load("values"), k.load("index"), k.load("n"), k.load("places")
+	k := newRowKernel(c, "placeTermsAVX2", "func(terms *byte, values *float32, index *uint8, n int, places *int32, taps int, first int32)",
+		"terms[i] = {first + places[index[i]], values[i]} for n ≥ 8 terms, the last eight of which may overlap those before")
+	terms, values, index, last, places := k.load("terms"), k.load("values"), k.load("index"), k.load("n"), k.load("places")
+	k.SUBQ(Imm(8), last)
 	k.broadcastInt("first", 0)
-	k.eightByEight(n, func(i reg.Register) {
-		k.lookUp(places, Mem{Base: index, Index: i, Scale: 1}, 1)
+	k.fewOrManyTaps(places, func(lookUp func(index Mem, y int)) {
+		i, loop, end := k.GP64(), k.label("eight"), k.label("end")
+		k.XORQ(i, i)
+		k.Label(loop)
+		lookUp(Mem{Base: index, Index: i, Scale: 1}, 1)
 		k.VPADDD(ymm(0), ymm(1), ymm(1))
 		k.VMOVUPS(Mem{Base: values, Index: i, Scale: 4}, ymm(2))
 		k.VPUNPCKLDQ(ymm(2), ymm(1), ymm(3)) // terms 0 1 4 5
@@ -62,37 +60,55 @@ func placeTerms8(c *build.Context) {
 		k.VPERM2I128(Imm(0x31), ymm(4), ymm(3), ymm(2))
 		k.VMOVDQU(ymm(1), Mem{Base: terms, Index: i, Scale: 8})
 		k.VMOVDQU(ymm(2), Mem{Base: terms, Index: i, Scale: 8, Disp: 32})
+		k.CMPQ(i, last)
+		k.JEQ(LabelRef(end))
+		k.ADDQ(Imm(8), i)
+		k.CMPQ(i, last)
+		k.CMOVQGT(last, i)
+		k.JMP(LabelRef(loop))
+		k.Label(end)
 	})
 }
 
-func keepPassed8(c *build.Context) {
-	k := newRowKernel(c, "keepPassedAVX2", "func(values *float32, index *uint8, n int, places *int32, first int32, pass *uint8)",
-		"values[i] = 0 unless bit first + places[index[i]] + i of pass is set, for n ≥ 8 values; three bytes behind the last are read")
-	values, index, n, places, pass := k.load("values"), k.load("index"), k.load("n"), k.load("places"), k.load("pass")
+func winnerBits8(c *build.Context) {
+	k := newRowKernel(c, "winnerBitsAVX2", "func(dst, index *uint8, n int, places *int32, taps int, first int32, bits *uint8)",
+		"bit i of dst = bit first + places[index[i]] + i of bits for n > 0 bits, the last byte filled with zeros; of index eight bytes are read at a time, of bits four")
+	dst, index, places, bits := k.load("dst"), k.load("index"), k.load("places"), k.load("bits")
+	left := k.GP64()
+	k.MOVQ(k.param("n"), left)
 	k.broadcastInt("first", 0)
-	seven, iota := k.GP32(), k.GP64()
+	seven, iota, eight := k.GP32(), k.GP64(), k.GP32()
 	k.MOVL(U32(7), seven)
 	k.VMOVD(seven, xmm(5))
 	k.VPBROADCASTD(xmm(5), ymm(5))
+	k.MOVL(U32(8), eight)
+	k.VMOVD(eight, xmm(6))
+	k.VPBROADCASTD(xmm(6), ymm(6))
 	k.MOVQ(U64(0x0706050403020100), iota)
-	k.VMOVQ(iota, xmm(6))
-	k.VPMOVZXBD(xmm(6), ymm(6))
-	k.VPADDD(ymm(6), ymm(0), ymm(0))
-	k.eightByEight(n, func(i reg.Register) {
-		k.lookUp(places, Mem{Base: index, Index: i, Scale: 1}, 1)
-		k.VMOVD(i.(reg.GPVirtual).As32(), xmm(2))
-		k.VPBROADCASTD(xmm(2), ymm(2))
+	k.VMOVQ(iota, xmm(7))
+	k.VPMOVZXBD(xmm(7), ymm(7))
+	k.VPADDD(ymm(7), ymm(0), ymm(0))
+	k.fewOrManyTaps(places, func(lookUp func(index Mem, y int)) {
+		byte, loop := k.GP32(), k.label("eight")
+		k.Label(loop)
+		lookUp(Mem{Base: index}, 1)
 		k.VPADDD(ymm(0), ymm(1), ymm(1))
-		k.VPADDD(ymm(2), ymm(1), ymm(1))
+		k.VPADDD(ymm(6), ymm(0), ymm(0))
 		k.VPAND(ymm(5), ymm(1), ymm(2))
 		k.VPSRLD(Imm(3), ymm(1), ymm(1))
-		k.VPCMPEQD(ymm(3), ymm(3), ymm(3))
-		k.VPGATHERDD(ymm(3), Mem{Base: pass, Index: ymm(1), Scale: 1}, ymm(4))
+		k.VMOVD(left.As32(), xmm(3)) // what lies behind the last bit is left alone, and 0
+		k.VPBROADCASTD(xmm(3), ymm(3))
+		k.VPCMPGTD(ymm(7), ymm(3), ymm(3))
+		k.VPXOR(ymm(4), ymm(4), ymm(4))
+		k.VPGATHERDD(ymm(3), Mem{Base: bits, Index: ymm(1), Scale: 1}, ymm(4))
 		k.VPSRLVD(ymm(2), ymm(4), ymm(4))
 		k.VPSLLD(Imm(31), ymm(4), ymm(4))
-		k.VPSRAD(Imm(31), ymm(4), ymm(4))
-		k.VANDPS(Mem{Base: values, Index: i, Scale: 4}, ymm(4), ymm(4))
-		k.VMOVUPS(ymm(4), Mem{Base: values, Index: i, Scale: 4})
+		k.VMOVMSKPS(ymm(4), byte)
+		k.MOVB(byte.As8(), Mem{Base: dst})
+		k.INCQ(dst)
+		k.ADDQ(Imm(8), index)
+		k.SUBQ(Imm(8), left)
+		k.JG(LabelRef(loop))
 	})
 }
 
