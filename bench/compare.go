@@ -26,6 +26,7 @@ type compareCommand struct {
 	Preload  string   `default:"auto" placeholder:"FILE" help:"Library to preload into PyTorch; tcmalloc, which it is faster with, if it is there, unless given. none: nothing."`
 	Rounds   int      `default:"7" placeholder:"N" help:"Number of paired measurements."`
 	Seconds  float64  `default:"3" placeholder:"X" help:"Length of each measurement."`
+	Turns    int      `default:"1" placeholder:"N" help:"Number of turns in which a contender takes its seconds of a round: more of them even out what drifts."`
 	Batch    int      `default:"128" placeholder:"N" help:"Images per step."`
 	Threads  int      `placeholder:"N" help:"Number of threads, one for each core unless given."`
 	CSV      string   `name:"csv" placeholder:"FILE" help:"Table to write the ratios to; rows of other comparisons in it stay."`
@@ -111,8 +112,8 @@ func (c *compareCommand) complete() error {
 			return fmt.Errorf("%w: mode %q: must be %s%s", errCall, m, strings.Join(heats, ", "), glob.Hint(m, heats))
 		}
 	}
-	if c.Rounds < 1 || !(c.Seconds > 0) || c.Batch < 1 || c.Threads < 0 {
-		return fmt.Errorf("%w: %d rounds of %v seconds, batch %d, %d threads: must be positive", errCall, c.Rounds, c.Seconds, c.Batch, c.Threads)
+	if min(c.Rounds, c.Turns, c.Batch) < 1 || !(c.Seconds > 0) || c.Threads < 0 {
+		return fmt.Errorf("%w: %d rounds of %v seconds in %d turns, batch %d, %d threads: must be positive", errCall, c.Rounds, c.Seconds, c.Turns, c.Batch, c.Threads)
 	}
 	if !exists(filepath.Join(c.Peers, torchScript)) {
 		return fmt.Errorf("%w: peers: %s has no %s: name the folder bench/peers of the project", errCall, c.Peers, torchScript)
@@ -172,21 +173,23 @@ func (c *compareCommand) run(ctx context.Context, h heat, found *comparison, log
 	}
 	all := map[*runner]*turns{}
 	for _, r := range runners {
-		all[r] = &turns{contender: r.contender}
+		all[r] = &turns{contender: r.contender, each: c.Turns}
 	}
-	for round := range c.Rounds {
-		fmt.Fprintf(log, "%s %s: round %d of %d\n", h.net, h.mode, round+1, c.Rounds)
+	for lap := range c.Rounds * c.Turns {
+		if lap%c.Turns == 0 {
+			fmt.Fprintf(log, "%s %s: round %d of %d\n", h.net, h.mode, lap/c.Turns+1, c.Rounds)
+		}
 		order := slices.Clone(runners)
-		if round%2 == 1 { // what drifts, drifts both ways
+		if lap%2 == 1 { // what drifts, drifts both ways
 			slices.Reverse(order)
 		}
 		for _, r := range order {
-			m, err := r.turn(c.Seconds)
+			m, err := r.turn(c.Seconds / float64(c.Turns))
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
 			if err == nil {
-				all[r].rounds = append(all[r].rounds, m)
+				all[r].took = append(all[r].took, m)
 				continue
 			}
 			runners = slices.DeleteFunc(runners, func(o *runner) bool { return o == r })

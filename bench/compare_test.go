@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -71,7 +72,7 @@ func compareArgs(t *testing.T, more ...string) []string {
 		t.Fatal(err)
 	}
 	t.Setenv(asCommand, "1")
-	return append([]string{"compare", "--net", "lenet", "--batch", "2", "--threads", "1", "--rounds", "3", "--seconds", "0.01",
+	return append([]string{"compare", "--net", "lenet", "--batch", "2", "--threads", "1", "--rounds", "3", "--turns", "2", "--seconds", "0.01",
 		"--peers", "peers", "--python", self, "--preload", "none"}, more...)
 }
 
@@ -95,7 +96,7 @@ func TestCompare(t *testing.T) {
 		if r.Rounds != 3 || r.Median < 0.99*want || r.Median > 1.01*want || r.Min > r.Lower || r.Lower > r.Median || r.Median > r.Upper || r.Upper > r.Max {
 			t.Errorf("%+v", r)
 		}
-		if r.MB != 702 || r.OursMB <= 0 || r.CPU == "" || r.Level == "" || r.Version != "fake 1.0" || r.Net != "lenet" {
+		if r.MB != 705 || r.OursMB <= 0 || r.CPU == "" || r.Level == "" || r.Version != "fake 1.0" || r.Net != "lenet" {
 			t.Errorf("%+v", r)
 		}
 	}
@@ -162,6 +163,7 @@ func TestWrongComparisons(t *testing.T) {
 		{[]string{"compare", "--net", "resnet9"}, "resnet9"},
 		{[]string{"compare", "--peers", "peers", "--mode", "flaot"}, `mode "flaot": must be float, qat, infer, int8`},
 		{[]string{"compare", "--peers", "peers", "--rounds", "0"}, "0 rounds"},
+		{[]string{"compare", "--peers", "peers", "--turns", "0"}, "in 0 turns"},
 		{[]string{"compare", "--peers", "nowhere"}, "nowhere has no torch_step.py"},
 		{[]string{"compare", "--peers", "peers", "--csv", bad}, "no table of ratios"},
 	} {
@@ -182,9 +184,9 @@ func TestRatios(t *testing.T) {
 	}
 	h := heat{net: "lenet", mode: "qat"}
 	found := ratios(h, []*turns{
-		{contender{name: "bitgrad float batch", ours: true}, rounds(100, 50, 100)},
-		{contender{name: "bitgrad qat", ours: true}, rounds(200, 100, 220)},
-		{contender{name: "torch"}, rounds(50, 25, 100)},
+		{contender{name: "bitgrad float batch", ours: true}, rounds(100, 50, 100), 1},
+		{contender{name: "bitgrad qat", ours: true}, rounds(200, 100, 220), 1},
+		{contender{name: "torch"}, rounds(50, 25, 100), 1},
 	})
 	var got []string
 	for _, r := range found {
@@ -195,6 +197,20 @@ func TestRatios(t *testing.T) {
 	}
 	if r := found[2]; r.Spread != (measure.Spread{Min: 2.2, Lower: 3.1, Median: 4, Upper: 4, Max: 4}) || r.OursRate != 200 || r.Rate != 50 || r.OursMB != 220 {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestTurns takes the mean of a round's turns.
+func TestTurns(t *testing.T) {
+	t3 := turns{each: 3}
+	for _, rate := range []float64{90, 100, 110, 20, 10, 60} {
+		t3.took = append(t3.took, measurement{ImagesPerS: rate})
+	}
+	got := t3.rates()
+	for i, want := range []float64{100, 30} {
+		if len(got) != 2 || math.Abs(got[i]-want) > 1e-9 {
+			t.Fatalf("%v, want 100 and 30", got)
+		}
 	}
 }
 

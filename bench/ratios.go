@@ -54,22 +54,24 @@ func (r ratio) record() []string {
 		number(r.Max, 3), strconv.FormatInt(r.OursMB, 10), strconv.FormatInt(r.MB, 10), r.CPU, r.Level}
 }
 
-// turns are the measurements of a contender, one for each round.
+// turns are the measurements of a contender, so many for each round.
 type turns struct {
 	contender
-	rounds []measurement
+	took []measurement
+	each int
 }
 
+// rates returns the images per second of every round: the mean over its turns, which are equally long.
 func (t *turns) rates() []float64 {
-	v := make([]float64, len(t.rounds))
-	for i := range t.rounds {
-		v[i] = t.rounds[i].ImagesPerS
+	v := make([]float64, len(t.took)/t.each)
+	for i, m := range t.took {
+		v[i/t.each] += m.ImagesPerS / float64(t.each)
 	}
 	return v
 }
 
 func (t *turns) peak() (mb int64) {
-	for _, m := range t.rounds {
+	for _, m := range t.took {
 		mb = max(mb, m.PeakRSSMB)
 	}
 	return mb
@@ -89,13 +91,14 @@ func ratios(h heat, all []*turns) []ratio {
 			if p.ours && !baseline {
 				continue
 			}
-			paired := make([]float64, len(o.rounds))
-			for i, v := range p.rates() {
-				paired[i] = o.rounds[i].ImagesPerS / v
+			ours, others := o.rates(), p.rates()
+			paired := make([]float64, len(ours))
+			for i, v := range others {
+				paired[i] = ours[i] / v
 			}
-			m := o.rounds[0]
-			found = append(found, ratio{Net: h.net, Mode: h.mode, Batch: m.Batch, Threads: m.Threads, Ours: o.name, Other: p.name, Version: p.rounds[0].Peer,
-				Rounds: len(paired), OursRate: rate(measure.SpreadOf(o.rates()).Median), Rate: rate(measure.SpreadOf(p.rates()).Median),
+			m := o.took[0]
+			found = append(found, ratio{Net: h.net, Mode: h.mode, Batch: m.Batch, Threads: m.Threads, Ours: o.name, Other: p.name, Version: p.took[0].Peer,
+				Rounds: len(paired), OursRate: rate(measure.SpreadOf(ours).Median), Rate: rate(measure.SpreadOf(others).Median),
 				Spread: measure.SpreadOf(paired), OursMB: o.peak(), MB: p.peak()})
 		}
 		slices.SortStableFunc(found[first:], func(a, b ratio) int { return cmp.Compare(b.Rate, a.Rate) })
