@@ -10,6 +10,9 @@ import "math"
 //	dw[o, kh, kw·C+c] = Σ dy[oh, ow, o] · x[winner of (oh, ow, o) at tap (kh, kw), c]   over the windows, in order,
 //	dx[pixel at tap (kh, kw), c] += Σ dy[oh, ow, o] · w[o, c, kh, kw]                   over the outputs that a pixel won, in order.
 //
+// Where the weights are few, dx is instead summed over all outputs of a window, with a copy of the weights for each of
+// its taps in a patch as large as the window: that saves the sorting.
+//
 // The pixels of tensors follow one another without gaps.
 type PooledGradient struct {
 	conv   ConvShape
@@ -17,13 +20,29 @@ type PooledGradient struct {
 	row    int // elements of a row of the kernel, KW·C
 	step   int // the same in whole vectors
 	padded int // elements of a row of the input with its padding
+	patch  patch
+}
+
+// A patch is what the input gradient of a window covers, if there are weights for it.
+type patch struct {
+	rows, step int // of whole vectors
+	whole      bool
 }
 
 // PooledGradient returns the gradients of a convolution in front of pool, and whether they are possible: not
 // for groups, taps that lie apart in a row, and windows of more taps than a byte numbers.
 func (s *ConvShape) PooledGradient(pool PoolShape) (g PooledGradient, ok bool) {
 	g = PooledGradient{conv: *s, pool: pool, row: s.KW * s.C, step: ceil8(s.KW * s.C), padded: (s.PadLeft + s.W + s.PadRight) * s.C}
+	g.patch = patch{rows: (s.KH-1)*s.DilH + 1 + (pool.KH-1)*s.StrideH, step: ceil8((s.KW + (pool.KW-1)*s.StrideW) * s.C)}
+	// Sorting takes as long as about ten vectors, and the weights should stay in the first-level cache.
+	inside := max(pool.PadTop, pool.PadLeft) == 0 && (pool.OH-1)*pool.StrideH+pool.KH <= s.OH && (pool.OW-1)*pool.StrideW+pool.KW <= s.OW
+	g.patch.whole = inside && g.patch.rows*g.patch.step <= s.KH*g.step+10*sparseVector && g.wholeSize() <= 1<<12
 	return g, g.possible()
+}
+
+// wholeSize returns the length of the weights of whole windows.
+func (g *PooledGradient) wholeSize() int {
+	return g.pool.KH * g.pool.KW * g.conv.O * g.patch.rows * g.patch.step
 }
 
 // Pays reports whether the gradients take less time, by an estimate, than what is written out with its zeros:
@@ -45,23 +64,51 @@ func (g *PooledGradient) imageSize() int {
 }
 
 // Size returns the length of the packed weights.
-func (g *PooledGradient) Size() int { return g.WeightSize() }
-
-// Panels returns how many parts the packed weights have: the rows of the kernel.
-func (g *PooledGradient) Panels() int { return g.conv.KH }
-
-// PackPanel brings row kh of the weights w [O C KH KW] into the order [KH][O][KW·C] that Input reads.
-func (g *PooledGradient) PackPanel(dst, w []float32, kh int) {
-	s := &g.conv
-	for o := range s.O {
-		row := dst[(kh*s.O+o)*g.step:][:g.step]
-		for c := range s.C {
-			for kw, v := range w[s.weight(o, c, kh, 0):][:s.KW] {
-				row[kw*s.C+c] = v
-			}
-		}
-		clear(row[g.row:])
+func (g *PooledGradient) Size() int {
+	if g.patch.whole {
+		return g.wholeSize()
 	}
+	return g.WeightSize()
+}
+
+// Panels returns how many parts the packed weights have: the taps of the window or the rows of the kernel.
+func (g *PooledGradient) Panels() int {
+	if g.patch.whole {
+		return g.pool.KH * g.pool.KW
+	}
+	return g.conv.KH
+}
+
+// PackPanel brings a part of the weights w [O C KH KW] into the order that Input reads, [KH][O][KW·C] or
+// [tap][O][rows of the patch][elements of one].
+func (g *PooledGradient) PackPanel(dst, w []float32, panel int) {
+	s, t := &g.conv, &g.patch
+	if !t.whole {
+		for o := range s.O {
+			g.packRow(dst[(panel*s.O+o)*g.step:][:g.step], w, o, panel)
+		}
+		return
+	}
+	size := t.rows * t.step
+	dst = dst[panel*s.O*size:][:s.O*size]
+	clear(dst)
+	at := panel/g.pool.KW*s.StrideH*t.step + panel%g.pool.KW*s.StrideW*s.C
+	for o := range s.O {
+		for kh := range s.KH {
+			g.packRow(dst[o*size+at+kh*s.DilH*t.step:][:g.row], w, o, kh)
+		}
+	}
+}
+
+// packRow writes row kh of kernel o in the order [KW][C], and zeros behind it.
+func (g *PooledGradient) packRow(row, w []float32, o, kh int) {
+	s := &g.conv
+	for c := range s.C {
+		for kw, v := range w[s.weight(o, c, kh, 0):][:s.KW] {
+			row[kw*s.C+c] = v
+		}
+	}
+	clear(row[g.row:])
 }
 
 // Routes are the ways that the gradient of an image takes back through the pool.
@@ -72,10 +119,10 @@ type Routes struct {
 	winners []SparseTerm // [window][O]: patches in x
 	outputs []SparseGroup
 	// For the gradient of the input, else nil:
-	weights []int32       // of the outputs
-	byPixel []SparseTerm  // sorted by the pixels of a window
-	pixels  []SparseGroup // their patches in the image
-	image   []float32     // the gradient with its padding
+	weights []int32      // of the outputs
+	toInput []SparseTerm // sorted by the pixels of a window, or in the order of outputs
+	patches []SparseGroup
+	image   []float32 // the gradient with its padding
 	// Bias are the sums of the gradient over the windows, one for each output.
 	Bias []float64
 }
@@ -104,12 +151,20 @@ func (g *PooledGradient) NewRoutes(xl Layout, input bool) *Routes {
 		r.outputs[o] = SparseGroup{int32(o * s.KH * g.step), int32(o), int32(windows)}
 	}
 	if input {
-		r.weights = make([]int32, s.O, s.O+routeSlack)
-		for o := range r.weights {
-			r.weights[o] = int32(o * g.step)
+		r.toInput = make([]SparseTerm, size, size+routeSlack)
+		if g.patch.whole {
+			size := s.O * g.patch.rows * g.patch.step
+			r.dx = p.tapPlaces(func(h, w int) int { return (h*p.KW + w) * size })
+			for i, at := range r.windows {
+				r.patches = append(r.patches, SparseGroup{at.dx, int32(i * s.O), int32(s.O)})
+			}
+		} else {
+			r.patches = make([]SparseGroup, 0, windows*min(s.O, p.KH*p.KW))
+			r.weights = make([]int32, s.O, s.O+routeSlack)
+			for o := range r.weights {
+				r.weights[o] = int32(o * g.step)
+			}
 		}
-		r.byPixel = make([]SparseTerm, size, size+routeSlack)
-		r.pixels = make([]SparseGroup, 0, windows*min(s.O, p.KH*p.KW))
 		r.image = make([]float32, g.imageSize())
 	}
 	return r
@@ -124,30 +179,41 @@ func (g *PooledGradient) Route(r *Routes, dy []float32, dyl Layout, index, pass 
 		copy(r.values[oh*row:][:row], dy[dyl.Row(n, oh):])
 	}
 	index = index[n*len(r.values):]
-	var counts [256]int32
-	taps := counts[:g.pool.KH*g.pool.KW]
-	r.pixels = r.pixels[:0]
-	next := int32(0)
 	for i, first := range r.windows {
 		at := i * outputs
 		values, won := r.values[at:][:outputs], index[at:][:outputs]
 		if pass != nil {
 			SelectBits(values, values, pass[i*BitBytes(outputs):], false)
 		}
-		placeTerms(r.winners[at:][:outputs], values, won, &r.x, first.x)
-		if r.byPixel == nil {
-			continue
+		placeTerms(r.winners[at:][:outputs], values, won, &r.x, first.x, 0)
+		if g.patch.whole && r.toInput != nil {
+			placeTerms(r.toInput[at:][:outputs], values, won, &r.dx, 0, int32(g.patch.rows*g.patch.step))
 		}
-		sortTaps(r.byPixel[at:][:outputs], r.weights, values, won, taps)
+	}
+	if r.toInput != nil && !g.patch.whole {
+		g.sort(r, index)
+	}
+	clear(r.Bias)
+	ChannelSums(r.Bias, r.values, Dense(1, 1, len(r.windows), outputs), 0, 1)
+}
+
+// sort finds the outputs that each pixel of a window won.
+func (g *PooledGradient) sort(r *Routes, index []uint8) {
+	outputs := g.conv.O
+	var counts [256]int32
+	taps := counts[:g.pool.KH*g.pool.KW]
+	r.patches = r.patches[:0]
+	next := int32(0)
+	for i, first := range r.windows {
+		at := i * outputs
+		sortTaps(r.toInput[at:][:outputs], r.weights, r.values[at:][:outputs], index[at:][:outputs], taps)
 		for tap, n := range taps {
 			if n > 0 {
-				r.pixels = append(r.pixels, SparseGroup{first.dx + r.dx.of[tap], next, n})
+				r.patches = append(r.patches, SparseGroup{first.dx + r.dx.of[tap], next, n})
 			}
 			next += n
 		}
 	}
-	clear(r.Bias)
-	ChannelSums(r.Bias, r.values, Dense(1, 1, len(r.windows), outputs), 0, 1)
 }
 
 // Weight computes the gradient of the weight for image n into sums, or adds it to them, in the
@@ -185,7 +251,10 @@ func (g *PooledGradient) Input(dx []float32, dxl Layout, r *Routes, packed []flo
 	s := &g.conv
 	clear(r.image)
 	p := SparseProduct{Rows: s.KH, Width: g.step, Dst: r.image, DstStep: s.DilH * g.padded, Src: packed[:g.Size()], SrcStep: s.O * g.step,
-		Groups: r.pixels, Terms: r.byPixel, TermStep: 1}
+		Groups: r.patches, Terms: r.toInput, TermStep: 1}
+	if t := &g.patch; t.whole {
+		p.Rows, p.Width, p.SrcStep, p.DstStep = t.rows, t.step, t.step, g.padded
+	}
 	p.Run()
 	for h := range s.H {
 		row := dx[dxl.Row(n, h):][:s.W*s.C]

@@ -21,11 +21,11 @@ func (s *PoolShape) tapPlaces(place func(h, w int) int) tapPlaces {
 	return p
 }
 
-// placeTermsPortable sets terms[i] to values[i] at first + places[index[i]].
-func placeTermsPortable(terms []SparseTerm, values []float32, index []uint8, places *tapPlaces, first int32) {
+// placeTermsPortable sets terms[i] to values[i] at first + i·step + places[index[i]].
+func placeTermsPortable(terms []SparseTerm, values []float32, index []uint8, places *tapPlaces, first, step int32) {
 	index, values = index[:len(terms)], values[:len(terms)]
 	for i := range terms {
-		terms[i] = SparseTerm{first + places.of[index[i]], values[i]}
+		terms[i] = SparseTerm{first + int32(i)*step + places.of[index[i]], values[i]}
 	}
 }
 

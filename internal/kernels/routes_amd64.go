@@ -9,7 +9,7 @@ import (
 )
 
 //go:noescape
-func placeTermsAVX2(terms *byte, values *float32, index *uint8, n int, places *int32, taps int, first int32)
+func placeTermsAVX2(terms *byte, values *float32, index *uint8, n int, places *int32, taps int, first, step int32)
 
 //go:noescape
 func sortTapsAVX2(terms *byte, at *int32, values *float32, index *uint8, n int, counts *int32, taps int, orders *[8]int32)
@@ -26,12 +26,12 @@ func init() {
 	}
 }
 
-func placeTerms(terms []SparseTerm, values []float32, index []uint8, places *tapPlaces, first int32) {
+func placeTerms(terms []SparseTerm, values []float32, index []uint8, places *tapPlaces, first, step int32) {
 	if n := len(terms); routesLevel >= cpu.AVX2 && n >= 8 {
-		placeTermsAVX2((*byte)(unsafe.Pointer(&terms[0])), &values[:n][0], &index[:n][0], n, &places.of[0], places.taps, first)
+		placeTermsAVX2((*byte)(unsafe.Pointer(&terms[0])), &values[:n][0], &index[:n][0], n, &places.of[0], places.taps, first, step)
 		return
 	}
-	placeTermsPortable(terms, values, index, places, first)
+	placeTermsPortable(terms, values, index, places, first, step)
 }
 
 // winnerBits takes AVX2 where there is room behind the operands.

@@ -4,67 +4,83 @@
 
 #include "textflag.h"
 
-// func placeTermsAVX2(terms *byte, values *float32, index *uint8, n int, places *int32, taps int, first int32)
+// func placeTermsAVX2(terms *byte, values *float32, index *uint8, n int, places *int32, taps int, first int32, step int32)
 // Requires: AVX, AVX2, CMOV
-TEXT ·placeTermsAVX2(SB), NOSPLIT, $0-52
-	// terms[i] = {first + places[index[i]], values[i]} for n ≥ 8 terms, the last eight of which may overlap those before
+TEXT ·placeTermsAVX2(SB), NOSPLIT, $0-56
+	// terms[i] = {first + i·step + places[index[i]], values[i]} for n ≥ 8 terms, the last eight of which may overlap those before
 	MOVQ         terms+0(FP), AX
 	MOVQ         values+8(FP), CX
 	MOVQ         index+16(FP), DX
 	MOVQ         n+24(FP), BX
 	MOVQ         places+32(FP), SI
 	SUBQ         $0x08, BX
+	MOVL         step+52(FP), DI
+	VMOVD        DI, X5
+	VPBROADCASTD X5, Y5
+	MOVQ         $0x0706050403020100, DI
+	VMOVQ        DI, X6
+	VPMOVZXBD    X6, Y6
+	VPMULLD      Y5, Y6, Y6
 	MOVL         first+48(FP), DI
 	VMOVD        DI, X0
 	VPBROADCASTD X0, Y0
+	VPADDD       Y6, Y0, Y6
 	CMPQ         taps+40(FP), $0x08
 	JG           many
 	VMOVDQU      (SI), Y15
-	XORQ         SI, SI
+	XORL         SI, SI
 
 eight_1:
-	VPMOVZXBD  (DX)(SI*1), Y1
-	VPERMD     Y15, Y1, Y1
-	VPADDD     Y0, Y1, Y1
-	VMOVUPS    (CX)(SI*4), Y2
-	VPUNPCKLDQ Y2, Y1, Y3
-	VPUNPCKHDQ Y2, Y1, Y4
-	VPERM2I128 $0x20, Y4, Y3, Y1
-	VPERM2I128 $0x31, Y4, Y3, Y2
-	VMOVDQU    Y1, (AX)(SI*8)
-	VMOVDQU    Y2, 32(AX)(SI*8)
-	CMPQ       SI, BX
-	JEQ        end_2
-	ADDQ       $0x08, SI
-	CMPQ       SI, BX
-	CMOVQGT    BX, SI
-	JMP        eight_1
+	VPMOVZXBD    (DX)(SI*1), Y1
+	VPERMD       Y15, Y1, Y1
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+	VPMULLD      Y5, Y0, Y0
+	VPADDD       Y6, Y1, Y1
+	VPADDD       Y0, Y1, Y1
+	VMOVUPS      (CX)(SI*4), Y2
+	VPUNPCKLDQ   Y2, Y1, Y3
+	VPUNPCKHDQ   Y2, Y1, Y4
+	VPERM2I128   $0x20, Y4, Y3, Y1
+	VPERM2I128   $0x31, Y4, Y3, Y2
+	VMOVDQU      Y1, (AX)(SI*8)
+	VMOVDQU      Y2, 32(AX)(SI*8)
+	CMPQ         SI, BX
+	JEQ          end_2
+	ADDQ         $0x08, SI
+	CMPQ         SI, BX
+	CMOVQGT      BX, SI
+	JMP          eight_1
 
 end_2:
 	VZEROUPPER
 	RET
 
 many:
-	XORQ DI, DI
+	XORL DI, DI
 
 eight_3:
-	VPMOVZXBD  (DX)(DI*1), Y2
-	VPCMPEQD   Y3, Y3, Y3
-	VPGATHERDD Y3, (SI)(Y2*4), Y1
-	VPADDD     Y0, Y1, Y1
-	VMOVUPS    (CX)(DI*4), Y2
-	VPUNPCKLDQ Y2, Y1, Y3
-	VPUNPCKHDQ Y2, Y1, Y4
-	VPERM2I128 $0x20, Y4, Y3, Y1
-	VPERM2I128 $0x31, Y4, Y3, Y2
-	VMOVDQU    Y1, (AX)(DI*8)
-	VMOVDQU    Y2, 32(AX)(DI*8)
-	CMPQ       DI, BX
-	JEQ        end_4
-	ADDQ       $0x08, DI
-	CMPQ       DI, BX
-	CMOVQGT    BX, DI
-	JMP        eight_3
+	VPMOVZXBD    (DX)(DI*1), Y2
+	VPCMPEQD     Y3, Y3, Y3
+	VPGATHERDD   Y3, (SI)(Y2*4), Y1
+	VMOVD        DI, X0
+	VPBROADCASTD X0, Y0
+	VPMULLD      Y5, Y0, Y0
+	VPADDD       Y6, Y1, Y1
+	VPADDD       Y0, Y1, Y1
+	VMOVUPS      (CX)(DI*4), Y2
+	VPUNPCKLDQ   Y2, Y1, Y3
+	VPUNPCKHDQ   Y2, Y1, Y4
+	VPERM2I128   $0x20, Y4, Y3, Y1
+	VPERM2I128   $0x31, Y4, Y3, Y2
+	VMOVDQU      Y1, (AX)(DI*8)
+	VMOVDQU      Y2, 32(AX)(DI*8)
+	CMPQ         DI, BX
+	JEQ          end_4
+	ADDQ         $0x08, DI
+	CMPQ         DI, BX
+	CMOVQGT      BX, DI
+	JMP          eight_3
 
 end_4:
 	VZEROUPPER

@@ -6,8 +6,8 @@ import "github.com/bitgrad/bitgrad/internal/cpu"
 
 func init() { register("routes", cpu.Portable, func() {}) }
 
-func placeTerms(terms []SparseTerm, values []float32, index []uint8, places *tapPlaces, first int32) {
-	placeTermsPortable(terms, values, index, places, first)
+func placeTerms(terms []SparseTerm, values []float32, index []uint8, places *tapPlaces, first, step int32) {
+	placeTermsPortable(terms, values, index, places, first, step)
 }
 
 func sortTaps(terms []SparseTerm, at []int32, values []float32, index []uint8, counts []int32) {

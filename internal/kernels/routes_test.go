@@ -39,8 +39,9 @@ func TestRoutes(t *testing.T) {
 				}
 
 				want := make([]SparseTerm, n)
-				placeTermsPortable(want, values.in[:n], index.in, &places, first)
-				placeTerms(terms.in[:n], values.in[:n], index.in, &places, first)
+				step := int32(r.IntN(3) * 1000)
+				placeTermsPortable(want, values.in[:n], index.in, &places, first, step)
+				placeTerms(terms.in[:n], values.in[:n], index.in, &places, first, step)
 				check("terms", want)
 
 				number, wanted := guard[int32](taps, -5, 3), make([]int32, taps)

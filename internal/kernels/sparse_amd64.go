@@ -20,9 +20,8 @@ func init() {
 	}
 }
 
-// sparseRows is, by the number of vectors in a row of a tile, how many rows it may have, as the
-// assembly has them: 1, 2, 3 or 5.
-var sparseRows = [...]int{1: 5, 2: 5, 3: 3, 4: 3, 5: 2, 6: 2, 7: 2, 8: 1, 9: 1, 10: 1, 11: 1, 12: 1, 13: 1, 14: 1}
+// sparseRows is, by the number of vectors in a row of a tile, how many rows it may have.
+var sparseRows = [...]int{1: 6, 2: 6, 3: 4, 4: 3, 5: 2, 6: 2, 7: 2, 8: 1, 9: 1, 10: 1, 11: 1, 12: 1, 13: 1, 14: 1}
 
 // run goes through all groups tile by tile, so that the part of Src or Dst that tiles share stays in
 // the cache.
@@ -37,9 +36,6 @@ func (p *SparseProduct) run() {
 		from, to := i*all/cuts, (i+1)*all/cuts
 		for r, rows := 0, 0; r < p.Rows; r += rows {
 			rows = min(sparseRows[to-from], p.Rows-r)
-			if rows == 4 {
-				rows = 3
-			}
 			dst, src := unsafe.SliceData(p.Dst), unsafe.SliceData(p.Src)
 			sparseAVX2((*float32)(unsafe.Add(unsafe.Pointer(dst), 4*(r*p.DstStep+from*sparseVector))),
 				(*float32)(unsafe.Add(unsafe.Pointer(src), 4*(r*p.SrcStep+from*sparseVector))),

@@ -42,32 +42,48 @@ func (k *rowKernel) broadcastInt(name string, y int) {
 }
 
 func placeTerms8(c *build.Context) {
-	k := newRowKernel(c, "placeTermsAVX2", "func(terms *byte, values *float32, index *uint8, n int, places *int32, taps int, first int32)",
-		"terms[i] = {first + places[index[i]], values[i]} for n ≥ 8 terms, the last eight of which may overlap those before")
+	k := newRowKernel(c, "placeTermsAVX2", "func(terms *byte, values *float32, index *uint8, n int, places *int32, taps int, first, step int32)",
+		"terms[i] = {first + i·step + places[index[i]], values[i]} for n ≥ 8 terms, the last eight of which may overlap those before")
 	terms, values, index, last, places := k.load("terms"), k.load("values"), k.load("index"), k.load("n"), k.load("places")
 	k.SUBQ(Imm(8), last)
+	k.broadcastInt("step", 5)
+	k.upToSeven(6)
+	k.VPMULLD(ymm(5), ymm(6), ymm(6)) // of the terms from i on
 	k.broadcastInt("first", 0)
+	k.VPADDD(ymm(6), ymm(0), ymm(6))
 	k.fewOrManyTaps(places, func(lookUp func(index Mem, y int)) {
-		i, loop, end := k.GP64(), k.label("eight"), k.label("end")
-		k.XORQ(i, i)
+		i, loop, end := k.GP32(), k.label("eight"), k.label("end")
+		k.XORL(i, i)
 		k.Label(loop)
-		lookUp(Mem{Base: index, Index: i, Scale: 1}, 1)
+		lookUp(Mem{Base: index, Index: i.As64(), Scale: 1}, 1)
+		k.VMOVD(i, xmm(0))
+		k.VPBROADCASTD(xmm(0), ymm(0))
+		k.VPMULLD(ymm(5), ymm(0), ymm(0))
+		k.VPADDD(ymm(6), ymm(1), ymm(1))
 		k.VPADDD(ymm(0), ymm(1), ymm(1))
-		k.VMOVUPS(Mem{Base: values, Index: i, Scale: 4}, ymm(2))
+		k.VMOVUPS(Mem{Base: values, Index: i.As64(), Scale: 4}, ymm(2))
 		k.VPUNPCKLDQ(ymm(2), ymm(1), ymm(3)) // terms 0 1 4 5
 		k.VPUNPCKHDQ(ymm(2), ymm(1), ymm(4)) // terms 2 3 6 7
 		k.VPERM2I128(Imm(0x20), ymm(4), ymm(3), ymm(1))
 		k.VPERM2I128(Imm(0x31), ymm(4), ymm(3), ymm(2))
-		k.VMOVDQU(ymm(1), Mem{Base: terms, Index: i, Scale: 8})
-		k.VMOVDQU(ymm(2), Mem{Base: terms, Index: i, Scale: 8, Disp: 32})
-		k.CMPQ(i, last)
+		k.VMOVDQU(ymm(1), Mem{Base: terms, Index: i.As64(), Scale: 8})
+		k.VMOVDQU(ymm(2), Mem{Base: terms, Index: i.As64(), Scale: 8, Disp: 32})
+		k.CMPQ(i.As64(), last)
 		k.JEQ(LabelRef(end))
-		k.ADDQ(Imm(8), i)
-		k.CMPQ(i, last)
-		k.CMOVQGT(last, i)
+		k.ADDQ(Imm(8), i.As64())
+		k.CMPQ(i.As64(), last)
+		k.CMOVQGT(last, i.As64())
 		k.JMP(LabelRef(loop))
 		k.Label(end)
 	})
+}
+
+// upToSeven fills ymm(y) with the numbers from 0 to 7.
+func (k *rowKernel) upToSeven(y int) {
+	numbers := k.GP64()
+	k.MOVQ(U64(0x0706050403020100), numbers)
+	k.VMOVQ(numbers, xmm(y))
+	k.VPMOVZXBD(xmm(y), ymm(y))
 }
 
 func winnerBits8(c *build.Context) {
@@ -77,16 +93,14 @@ func winnerBits8(c *build.Context) {
 	left := k.GP64()
 	k.MOVQ(k.param("n"), left)
 	k.broadcastInt("first", 0)
-	seven, iota, eight := k.GP32(), k.GP64(), k.GP32()
+	seven, eight := k.GP32(), k.GP32()
 	k.MOVL(U32(7), seven)
 	k.VMOVD(seven, xmm(5))
 	k.VPBROADCASTD(xmm(5), ymm(5))
 	k.MOVL(U32(8), eight)
 	k.VMOVD(eight, xmm(6))
 	k.VPBROADCASTD(xmm(6), ymm(6))
-	k.MOVQ(U64(0x0706050403020100), iota)
-	k.VMOVQ(iota, xmm(7))
-	k.VPMOVZXBD(xmm(7), ymm(7))
+	k.upToSeven(7)
 	k.VPADDD(ymm(7), ymm(0), ymm(0))
 	k.fewOrManyTaps(places, func(lookUp func(index Mem, y int)) {
 		byte, loop := k.GP32(), k.label("eight")

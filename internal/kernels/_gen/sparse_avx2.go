@@ -10,7 +10,7 @@ import (
 
 // sparseVectors says how many vectors of a row a tile of so many rows has at most: 14
 // accumulators.
-var sparseVectors = map[int]int{1: 14, 2: 7, 3: 4, 5: 2}
+var sparseVectors = [...]int{1: 14, 2: 7, 3: 4, 4: 3, 5: 2, 6: 2}
 
 // sparse8 writes the AVX2 form of the sparse product: a tile of some rows and vectors for all
 // groups. Y0 to Y13 are the accumulators, Y14 the value of a term.
@@ -18,17 +18,14 @@ func sparse8(c *build.Context) {
 	k := newRowKernel(c, "sparseAVX2", "func(dst, src *float32, groups, terms *byte, n, termStep, dstStep, srcStep, rows, vectors int)",
 		"dst[group] += Σ value·src[term] over the terms of each of n groups, for a tile of rows and vectors")
 	dst, src, groups, n := k.load("dst"), k.load("src"), k.load("groups"), k.load("n")
-	step := &strides{s: k.load("srcStep"), s3: k.GP64()}
-	out := &strides{s: k.load("dstStep"), s3: k.GP64()}
-	k.LEAQ(Mem{Base: step.s, Index: step.s, Scale: 2}, step.s3)
-	k.LEAQ(Mem{Base: out.s, Index: out.s, Scale: 2}, out.s3)
+	step, out := k.strides("srcStep"), k.strides("dstStep")
 	tile := k.GP64()
 	k.MOVQ(k.param("rows"), tile)
 	k.SHLQ(Imm(4), tile)
 	k.ORQ(k.param("vectors"), tile)
 	label := func(rows, vectors int) string { return fmt.Sprintf("tile%dx%d", rows, vectors) }
 	each := func(f func(rows, vectors int)) {
-		for _, rows := range []int{1, 2, 3, 5} {
+		for rows := 1; rows < len(sparseVectors); rows++ {
 			for vectors := 1; vectors <= sparseVectors[rows]; vectors++ {
 				f(rows, vectors)
 			}
@@ -45,8 +42,15 @@ func sparse8(c *build.Context) {
 	})
 }
 
-// strides are once and three times what lies between rows.
-type strides struct{ s, s3 reg.Register }
+// strides are once, three times and five times what lies between rows.
+type strides struct{ s, s3, s5 reg.Register }
+
+func (k *rowKernel) strides(name string) *strides {
+	s := &strides{k.load(name), k.GP64(), k.GP64()}
+	k.LEAQ(Mem{Base: s.s, Index: s.s, Scale: 2}, s.s3)
+	k.LEAQ(Mem{Base: s.s, Index: s.s, Scale: 4}, s.s5)
+	return s
+}
 
 // row returns the place of vector v of row r behind p.
 func (s *strides) row(p reg.Register, r, v int) Mem {
@@ -55,6 +59,8 @@ func (s *strides) row(p reg.Register, r, v int) Mem {
 		return Mem{Base: p, Disp: 32 * v}
 	case 3:
 		return Mem{Base: p, Index: s.s3, Scale: 1, Disp: 32 * v}
+	case 5:
+		return Mem{Base: p, Index: s.s5, Scale: 1, Disp: 32 * v}
 	}
 	return Mem{Base: p, Index: s.s, Scale: uint8(r), Disp: 32 * v}
 }
