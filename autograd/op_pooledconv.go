@@ -33,8 +33,8 @@ func (PooledConvOp) Name() string { return "conv2d_pool" }
 // A PooledStep is the step of a [PooledConvOp].
 type PooledStep interface {
 	Step
-	// Pass makes Backward let through only the gradients of those windows whose bit is 1. f returns the bits of
-	// image n, in whole bytes for every pixel of the result.
+	// Pass makes Backward let through only the gradients of those elements of the result whose bit is 1. f returns
+	// the bits of image n, in whole bytes for every row.
 	Pass(f func(n int) []uint8)
 }
 

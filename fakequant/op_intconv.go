@@ -158,8 +158,9 @@ func (o IntConvOp) Infer(env autograd.Env, in []autograd.Type) (autograd.Spec, e
 		spec.Saved = append(spec.Saved, autograd.Buffer{DType: autograd.Int32, Len: elements})
 	case o.Out != nil && env.Mode.Training():
 		rows, row := batch*shape.OH, shape.OW*shape.O
-		if o.Pool != nil { // the bits of a window
-			rows, row = batch*spec.Out.WithBatch(1).Elements()/shape.O, shape.O
+		if o.Pool != nil { // those of what won
+			_, h, w := spec.Out.CHW()
+			rows, row = batch*h, w*shape.O
 		}
 		spec.Saved = append(spec.Saved, autograd.Buffer{DType: autograd.Uint8, Len: rows * kernels.BitBytes(row)})
 	}

@@ -18,7 +18,7 @@ type intPool struct {
 	s       *intConvStep
 	shape   kernels.PoolShape
 	index   []uint8 // the taps that won
-	bits    []uint8 // of these, window by window
+	bits    []uint8 // of these, in rows of whole bytes
 	winners *kernels.WinnerBits
 	codes   []integer.Codes
 	taps    []integer.Taps // with the bits of all elements
@@ -134,9 +134,6 @@ func (k *intPool) sumImage(_, n int) {
 
 // maskRow sets to 0 what does not pass of row r of the pool's gradient.
 func (k *intPool) maskRow(d []float32, r int) {
-	c, size := k.shape.C, kernels.BitBytes(k.shape.C)
-	for w := range k.shape.OW {
-		pixel := d[w*c:][:c]
-		kernels.SelectBits(pixel, pixel, k.bits[(r*k.shape.OW+w)*size:], false)
-	}
+	d = d[:k.shape.OW*k.shape.C]
+	kernels.SelectBits(d, d, k.bits[r*kernels.BitBytes(len(d)):], false)
 }

@@ -115,11 +115,13 @@ func (g *PooledGradient) packRow(row, w []float32, o, kh int) {
 type Routes struct {
 	windows []routePlace // of their first taps
 	x, dx   tapPlaces
+	next    int32        // from the patch of one window in x to the next
 	values  []float32    // [window][O]
 	winners []SparseTerm // [window][O]: patches in x
 	outputs []SparseGroup
 	// For the gradient of the input, else nil:
 	weights []int32      // of the outputs
+	counts  []int32      // of the values of each tap in the windows of a row
 	toInput []SparseTerm // sorted by the pixels of a window, or in the order of outputs
 	patches []SparseGroup
 	image   []float32 // the gradient with its padding
@@ -142,7 +144,7 @@ func (g *PooledGradient) NewRoutes(xl Layout, input bool) *Routes {
 		windows: make([]routePlace, windows), values: make([]float32, size, size+routeSlack),
 		winners: make([]SparseTerm, size), outputs: make([]SparseGroup, s.O), Bias: make([]float64, s.O),
 	}
-	r.x, r.dx = p.tapPlaces(x), p.tapPlaces(dx)
+	r.x, r.dx, r.next = p.tapPlaces(x), p.tapPlaces(dx), int32(x(0, p.StrideW))
 	for i := range r.windows {
 		oh, ow := i/p.OW*p.StrideH-p.PadTop, i%p.OW*p.StrideW-p.PadLeft
 		r.windows[i] = routePlace{int32(x(oh, ow)), int32(dx(oh, ow))}
@@ -160,7 +162,7 @@ func (g *PooledGradient) NewRoutes(xl Layout, input bool) *Routes {
 			}
 		} else {
 			r.patches = make([]SparseGroup, 0, windows*min(s.O, p.KH*p.KW))
-			r.weights = make([]int32, s.O, s.O+routeSlack)
+			r.weights, r.counts = make([]int32, s.O, s.O+routeSlack), make([]int32, p.OW*p.KH*p.KW)
 			for o := range r.weights {
 				r.weights[o] = int32(o * g.step)
 			}
@@ -171,48 +173,47 @@ func (g *PooledGradient) NewRoutes(xl Layout, input bool) *Routes {
 }
 
 // Route finds the routes of image n of dy, the gradient of the pool's output, by the index of
-// [PoolShape.Max]. pass, unless nil, are bits of its gradients, BitBytes(O) bytes for each window: where one is 0
-// no gradient passes.
+// [PoolShape.Max]. pass, unless nil, are its bits, in rows of BitBytes(OW·O) bytes: where one is 0 no gradient
+// passes.
 func (g *PooledGradient) Route(r *Routes, dy []float32, dyl Layout, index, pass []uint8, n int) {
-	outputs, row := g.conv.O, g.pool.OW*g.conv.O
-	for oh := range g.pool.OH {
-		copy(r.values[oh*row:][:row], dy[dyl.Row(n, oh):])
-	}
+	p, outputs := &g.pool, g.conv.O
+	row, patch := p.OW*outputs, g.patch.rows*g.patch.step
 	index = index[n*len(r.values):]
-	for i, first := range r.windows {
-		at := i * outputs
-		values, won := r.values[at:][:outputs], index[at:][:outputs]
-		if pass != nil {
-			SelectBits(values, values, pass[i*BitBytes(outputs):], false)
-		}
-		placeTerms(r.winners[at:][:outputs], values, won, &r.x, first.x, 0)
-		if g.patch.whole && r.toInput != nil {
-			placeTerms(r.toInput[at:][:outputs], values, won, &r.dx, 0, int32(g.patch.rows*g.patch.step))
-		}
+	if !g.patch.whole {
+		r.patches = r.patches[:0]
 	}
-	if r.toInput != nil && !g.patch.whole {
-		g.sort(r, index)
+	for oh := range p.OH {
+		at := oh * row
+		values, won, first := r.values[at:][:row], index[at:][:row], r.windows[oh*p.OW]
+		if d := dy[dyl.Row(n, oh):][:row]; pass == nil {
+			copy(values, d)
+		} else {
+			SelectBits(values, d, pass[oh*BitBytes(row):], false)
+		}
+		placeTerms(r.winners[at:][:row], values, won, outputs, &r.x, progression{first: first.x, next: r.next})
+		switch {
+		case r.toInput == nil:
+		case g.patch.whole:
+			placeTerms(r.toInput[at:][:row], values, won, outputs, &r.dx, progression{step: int32(patch)})
+		default:
+			sortTaps(r.toInput[at:][:row], r.weights, values, won, outputs, r.counts, r.dx.taps)
+			r.addPatches(oh*p.OW, at)
+		}
 	}
 	clear(r.Bias)
 	ChannelSums(r.Bias, r.values, Dense(1, 1, len(r.windows), outputs), 0, 1)
 }
 
-// sort finds the outputs that each pixel of a window won.
-func (g *PooledGradient) sort(r *Routes, index []uint8) {
-	outputs := g.conv.O
-	var counts [256]int32
-	taps := counts[:g.pool.KH*g.pool.KW]
-	r.patches = r.patches[:0]
-	next := int32(0)
-	for i, first := range r.windows {
-		at := i * outputs
-		sortTaps(r.toInput[at:][:outputs], r.weights, r.values[at:][:outputs], index[at:][:outputs], taps)
-		for tap, n := range taps {
+// addPatches adds the pixels that won the windows of a row, which begin with window w, whose terms begin at next.
+func (r *Routes) addPatches(w, next int) {
+	for i := 0; i < len(r.counts); i += r.dx.taps {
+		for tap, n := range r.counts[i:][:r.dx.taps] {
 			if n > 0 {
-				r.patches = append(r.patches, SparseGroup{first.dx + r.dx.of[tap], next, n})
+				r.patches = append(r.patches, SparseGroup{r.windows[w].dx + r.dx.of[tap], int32(next), n})
+				next += int(n)
 			}
-			next += n
 		}
+		w++
 	}
 }
 

@@ -4,33 +4,39 @@
 
 #include "textflag.h"
 
-// func placeTermsAVX2(terms *byte, values *float32, index *uint8, n int, places *int32, taps int, first int32, step int32)
+// func placeTermsAVX2(terms *byte, values *float32, index *uint8, n int, windows int, places *int32, taps int, first int32, next int32, step int32)
 // Requires: AVX, AVX2, CMOV
-TEXT ·placeTermsAVX2(SB), NOSPLIT, $0-56
-	// terms[i] = {first + i·step + places[index[i]], values[i]} for n ≥ 8 terms, the last eight of which may overlap those before
+TEXT ·placeTermsAVX2(SB), NOSPLIT, $0-68
+	// terms[w][i] = {first + w·next + i·step + places[index[w][i]], values[w][i]} for windows of n ≥ 8 terms, the last eight of which may overlap those before
 	MOVQ         terms+0(FP), AX
 	MOVQ         values+8(FP), CX
 	MOVQ         index+16(FP), DX
-	MOVQ         n+24(FP), BX
-	MOVQ         places+32(FP), SI
-	SUBQ         $0x08, BX
-	MOVL         step+52(FP), DI
-	VMOVD        DI, X5
+	MOVQ         windows+32(FP), BX
+	MOVQ         places+40(FP), SI
+	MOVQ         n+24(FP), DI
+	LEAQ         -8(DI), R8
+	MOVL         step+64(FP), R9
+	VMOVD        R9, X5
 	VPBROADCASTD X5, Y5
-	MOVQ         $0x0706050403020100, DI
-	VMOVQ        DI, X6
+	MOVQ         $0x0706050403020100, R9
+	VMOVQ        R9, X6
 	VPMOVZXBD    X6, Y6
 	VPMULLD      Y5, Y6, Y6
-	MOVL         first+48(FP), DI
-	VMOVD        DI, X0
+	MOVL         first+56(FP), R9
+	VMOVD        R9, X0
 	VPBROADCASTD X0, Y0
 	VPADDD       Y6, Y0, Y6
-	CMPQ         taps+40(FP), $0x08
+	MOVL         next+60(FP), R9
+	VMOVD        R9, X7
+	VPBROADCASTD X7, Y7
+	CMPQ         taps+48(FP), $0x08
 	JG           many
 	VMOVDQU      (SI), Y15
-	XORL         SI, SI
 
-eight_1:
+window_1:
+	XORL SI, SI
+
+eight_2:
 	VPMOVZXBD    (DX)(SI*1), Y1
 	VPERMD       Y15, Y1, Y1
 	VMOVD        SI, X0
@@ -45,173 +51,198 @@ eight_1:
 	VPERM2I128   $0x31, Y4, Y3, Y2
 	VMOVDQU      Y1, (AX)(SI*8)
 	VMOVDQU      Y2, 32(AX)(SI*8)
-	CMPQ         SI, BX
-	JEQ          end_2
+	CMPQ         SI, R8
+	JEQ          end_3
 	ADDQ         $0x08, SI
-	CMPQ         SI, BX
-	CMOVQGT      BX, SI
-	JMP          eight_1
+	CMPQ         SI, R8
+	CMOVQGT      R8, SI
+	JMP          eight_2
 
-end_2:
+end_3:
+	VPADDD Y7, Y6, Y6
+	ADDQ   DI, DX
+	LEAQ   (CX)(DI*4), CX
+	LEAQ   (AX)(DI*8), AX
+	DECQ   BX
+	JNE    window_1
 	VZEROUPPER
 	RET
 
 many:
-	XORL DI, DI
+window_4:
+	XORL R9, R9
 
-eight_3:
-	VPMOVZXBD    (DX)(DI*1), Y2
+eight_5:
+	VPMOVZXBD    (DX)(R9*1), Y2
 	VPCMPEQD     Y3, Y3, Y3
 	VPGATHERDD   Y3, (SI)(Y2*4), Y1
-	VMOVD        DI, X0
+	VMOVD        R9, X0
 	VPBROADCASTD X0, Y0
 	VPMULLD      Y5, Y0, Y0
 	VPADDD       Y6, Y1, Y1
 	VPADDD       Y0, Y1, Y1
-	VMOVUPS      (CX)(DI*4), Y2
+	VMOVUPS      (CX)(R9*4), Y2
 	VPUNPCKLDQ   Y2, Y1, Y3
 	VPUNPCKHDQ   Y2, Y1, Y4
 	VPERM2I128   $0x20, Y4, Y3, Y1
 	VPERM2I128   $0x31, Y4, Y3, Y2
-	VMOVDQU      Y1, (AX)(DI*8)
-	VMOVDQU      Y2, 32(AX)(DI*8)
-	CMPQ         DI, BX
-	JEQ          end_4
-	ADDQ         $0x08, DI
-	CMPQ         DI, BX
-	CMOVQGT      BX, DI
-	JMP          eight_3
+	VMOVDQU      Y1, (AX)(R9*8)
+	VMOVDQU      Y2, 32(AX)(R9*8)
+	CMPQ         R9, R8
+	JEQ          end_6
+	ADDQ         $0x08, R9
+	CMPQ         R9, R8
+	CMOVQGT      R8, R9
+	JMP          eight_5
 
-end_4:
+end_6:
+	VPADDD Y7, Y6, Y6
+	ADDQ   DI, DX
+	LEAQ   (CX)(DI*4), CX
+	LEAQ   (AX)(DI*8), AX
+	DECQ   BX
+	JNE    window_4
 	VZEROUPPER
 	RET
 
-// func winnerBitsAVX2(dst *uint8, index *uint8, n int, places *int32, taps int, first int32, bits *uint8)
-// Requires: AVX, AVX2
-TEXT ·winnerBitsAVX2(SB), NOSPLIT, $0-56
-	// bit i of dst = bit first + places[index[i]] + i of bits for n > 0 bits, the last byte filled with zeros; of index eight bytes are read at a time, of bits four
-	MOVQ         dst+0(FP), AX
-	MOVQ         index+8(FP), CX
-	MOVQ         places+24(FP), DX
-	MOVQ         bits+48(FP), BX
-	MOVQ         n+16(FP), SI
-	MOVL         first+40(FP), DI
-	VMOVD        DI, X0
-	VPBROADCASTD X0, Y0
-	MOVL         $0x00000007, DI
-	VMOVD        DI, X5
-	VPBROADCASTD X5, Y5
-	MOVL         $0x00000008, DI
-	VMOVD        DI, X6
-	VPBROADCASTD X6, Y6
-	MOVQ         $0x0706050403020100, DI
-	VMOVQ        DI, X7
-	VPMOVZXBD    X7, Y7
-	VPADDD       Y7, Y0, Y0
-	CMPQ         taps+32(FP), $0x08
-	JG           many
-	VMOVDQU      (DX), Y15
+// func winnerBitsAVX2(dst *uint8, index *uint8, n int, windows int, places *int32, taps int, first int32, next int32, bits *uint8)
+// Requires: AVX, BMI2, CMOV
+TEXT ·winnerBitsAVX2(SB), NOSPLIT, $0-64
+	// bit w·n+i of dst = bit first + w·next + places[index[w][i]] + i of bits for windows of n bits, the last byte filled with zeros; of index sixteen bytes are read at a time, of bits four
+	MOVQ     dst+0(FP), AX
+	MOVQ     index+8(FP), CX
+	MOVQ     places+32(FP), DX
+	MOVQ     bits+56(FP), BX
+	XORQ     R15, R15
+	XORQ     R13, R13
+	XORQ     R14, R14
+	MOVLQSX  first+48(FP), R9
+	VPCMPEQB X2, X2, X2
 
-eight_1:
-	VPMOVZXBD    (CX), Y1
-	VPERMD       Y15, Y1, Y1
-	VPADDD       Y0, Y1, Y1
-	VPADDD       Y6, Y0, Y0
-	VPAND        Y5, Y1, Y2
-	VPSRLD       $0x03, Y1, Y1
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VPCMPGTD     Y7, Y3, Y3
-	VPXOR        Y4, Y4, Y4
-	VPGATHERDD   Y3, (BX)(Y1*1), Y4
-	VPSRLVD      Y2, Y4, Y4
-	VPSLLD       $0x1f, Y4, Y4
-	VMOVMSKPS    Y4, DX
-	MOVB         DL, (AX)
-	INCQ         AX
-	ADDQ         $0x08, CX
-	SUBQ         $0x08, SI
-	JG           eight_1
-	VZEROUPPER
+window:
+	MOVQ n+16(FP), SI
+	MOVQ R9, R8
+
+sixteen:
+	VMOVDQU (CX), X0
+	VPXOR   X1, X1, X1
+	XORQ    DI, DI
+
+tap:
+	VPCMPEQB  X1, X0, X3
+	VPMOVMSKB X3, R10
+	CMPQ      SI, $0x10
+	JGE       whole
+	BZHIL     SI, R10, R10
+
+whole:
+	MOVLQSX (DX)(DI*4), R11
+	ADDQ    R8, R11
+	TESTL   R10, R10
+	CMOVQEQ R15, R11
+	MOVQ    R11, R12
+	SHRQ    $0x03, R12
+	ANDQ    $0x07, R11
+	MOVL    (BX)(R12*1), R12
+	SHRXL   R11, R12, R12
+	ANDL    R10, R12
+	SHLXQ   R14, R12, R12
+	ORQ     R12, R13
+	VPSUBB  X2, X1, X1
+	INCQ    DI
+	CMPQ    DI, taps+40(FP)
+	JNE     tap
+	MOVQ    SI, DI
+	CMPQ    SI, $0x10
+	JLE     filled
+	MOVL    $0x00000010, DI
+
+filled:
+	ADDQ DI, R14
+	ADDQ DI, CX
+	ADDQ DI, R8
+
+byte:
+	CMPQ R14, $0x08
+	JLT  stored
+	MOVB R13, (AX)
+	SHRQ $0x08, R13
+	INCQ AX
+	SUBQ $0x08, R14
+	JMP  byte
+
+stored:
+	SUBQ    DI, SI
+	JNE     sixteen
+	MOVLQSX next+52(FP), R12
+	ADDQ    R12, R9
+	DECQ    windows+24(FP)
+	JNE     window
+	TESTQ   R14, R14
+	JEQ     end
+	MOVB    R13, (AX)
+
+end:
 	RET
 
-many:
-eight_2:
-	VPMOVZXBD    (CX), Y2
-	VPCMPEQD     Y3, Y3, Y3
-	VPGATHERDD   Y3, (DX)(Y2*4), Y1
-	VPADDD       Y0, Y1, Y1
-	VPADDD       Y6, Y0, Y0
-	VPAND        Y5, Y1, Y2
-	VPSRLD       $0x03, Y1, Y1
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	VPCMPGTD     Y7, Y3, Y3
-	VPXOR        Y4, Y4, Y4
-	VPGATHERDD   Y3, (BX)(Y1*1), Y4
-	VPSRLVD      Y2, Y4, Y4
-	VPSLLD       $0x1f, Y4, Y4
-	VMOVMSKPS    Y4, DI
-	MOVB         DI, (AX)
-	INCQ         AX
-	ADDQ         $0x08, CX
-	SUBQ         $0x08, SI
-	JG           eight_2
-	VZEROUPPER
-	RET
-
-// func sortTapsAVX2(terms *byte, at *int32, values *float32, index *uint8, n int, counts *int32, taps int, orders *[8]int32)
+// func sortTapsAVX2(terms *byte, at *int32, values *float32, index *uint8, n int, windows int, counts *int32, taps int, orders *[8]int32)
 // Requires: AVX, AVX2, BMI2, CMOV, POPCNT
-TEXT ·sortTapsAVX2(SB), NOSPLIT, $8-64
-	// terms = {at[i], values[i]} sorted by index[i], tap by tap, and counts their numbers; three elements behind the last are read, four terms written
+TEXT ·sortTapsAVX2(SB), NOSPLIT, $0-72
+	// terms[w] = {at[i], values[w][i]} sorted by index[w][i], tap by tap, and counts[w] their numbers, for windows of n terms; three elements behind the last are read, four terms written
 	MOVQ terms+0(FP), AX
 	MOVQ at+8(FP), CX
 	MOVQ values+16(FP), DX
 	MOVQ index+24(FP), BX
-	MOVQ n+32(FP), SI
-	MOVQ counts+40(FP), DI
-	MOVQ taps+48(FP), R8
-	MOVQ orders+56(FP), R9
-	MOVL $0x00000004, BP
-	XORQ R11, R11
+	MOVQ counts+48(FP), SI
+	MOVQ orders+64(FP), DI
+	MOVL $0x00000004, R14
+
+window:
+	XORQ R9, R9
 
 tap:
-	VMOVD        R11, X3
+	VMOVD        R9, X3
 	VPBROADCASTB X3, X3
-	XORQ         R10, R10
-	MOVQ         SI, R12
-	MOVQ         AX, R14
+	XORQ         R8, R8
+	MOVQ         n+32(FP), R10
+	MOVQ         AX, R12
 
 four:
-	VMOVD       (BX)(R10*1), X0
+	VMOVD       (BX)(R8*1), X0
 	VPCMPEQB    X0, X3, X0
-	VPMOVMSKB   X0, R13
-	ANDL        $0x0f, R13
-	MOVQ        BP, R15
-	CMPQ        R12, BP
-	CMOVQLT     R12, R15
-	BZHIL       R15, R13, R13
-	VMOVDQU     (CX)(R10*4), X0
-	VMOVDQU     (DX)(R10*4), X1
+	VPMOVMSKB   X0, R11
+	ANDL        $0x0f, R11
+	MOVQ        R14, R13
+	CMPQ        R10, R14
+	CMOVQLT     R10, R13
+	BZHIL       R13, R11, R11
+	VMOVDQU     (CX)(R8*4), X0
+	VMOVDQU     (DX)(R8*4), X1
 	VPUNPCKHDQ  X1, X0, X2
 	VPUNPCKLDQ  X1, X0, X0
 	VINSERTI128 $0x01, X2, Y0, Y0
-	MOVQ        R13, R15
-	SHLQ        $0x05, R15
-	VMOVDQU     (R9)(R15*1), Y1
+	MOVQ        R11, R13
+	SHLQ        $0x05, R13
+	VMOVDQU     (DI)(R13*1), Y1
 	VPERMD      Y0, Y1, Y0
 	VMOVDQU     Y0, (AX)
-	POPCNTL     R13, R13
-	LEAQ        (AX)(R13*8), AX
-	ADDQ        $0x04, R10
-	SUBQ        $0x04, R12
+	POPCNTL     R11, R11
+	LEAQ        (AX)(R11*8), AX
+	ADDQ        $0x04, R8
+	SUBQ        $0x04, R10
 	JG          four
-	MOVQ        AX, R12
-	SUBQ        R14, R12
-	SHRQ        $0x03, R12
-	MOVL        R12, (DI)(R11*4)
-	INCQ        R11
-	CMPQ        R11, R8
+	MOVQ        AX, R10
+	SUBQ        R12, R10
+	SHRQ        $0x03, R10
+	MOVL        R10, (SI)
+	ADDQ        $0x04, SI
+	INCQ        R9
+	CMPQ        R9, taps+56(FP)
 	JNE         tap
+	MOVQ        n+32(FP), R10
+	ADDQ        R10, BX
+	LEAQ        (DX)(R10*4), DX
+	DECQ        windows+40(FP)
+	JNE         window
 	VZEROUPPER
 	RET
