@@ -93,7 +93,7 @@ type Tuning struct {
 }
 
 // Default returns the configuration that suits a data set; "" means the embedded
-// digits. A folder gets the configuration of MNIST.
+// digits. A folder gets that of MNIST, but its images as they are.
 func Default(data string) (Config, error) {
 	c := Config{
 		Task: Train, Data: data, Net: "lenet", Normalize: "net", Quant: "dfp:w8a8", Rules: []string{},
@@ -108,6 +108,8 @@ func Default(data string) (Config, error) {
 		c.Float.Epochs, c.Float.LearningRate, c.Float.Warmup = 2, 3e-3, 0.1
 		c.Tune.Epochs, c.Tune.LearningRate, c.Tune.FrozenEpochs = 1, 1e-3, 0.25
 		c.Verify = 200
+	case "mnist":
+		c.Augment, c.LabelSmoothing = "shift=1", 0.1
 	case "cifar10":
 		c.Net, c.Augment = "resnet8", "crop=4,flip"
 		c.Float = Phase{Epochs: 60, Optimizer: "sgd", LearningRate: 0.1, Warmup: 0.05, WeightDecay: 5e-4}
