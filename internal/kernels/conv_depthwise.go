@@ -57,18 +57,32 @@ func (s *ConvShape) window(xl Layout) grid {
 	return grid{s.KH, s.KW, s.DilH * xl.SH, s.DilW * xl.SW, s.KW * s.C, s.C}
 }
 
+// row adds x·w to each of a row of pixels, channel by channel: pixel i begins at d[i·dStep] and its grid at
+// x[xAt+i·xStep]. What it is added to begins at start[i·startStep], in d itself or elsewhere.
+func (g *grid) row(d, start []float32, dStep, startStep int, x []float32, xAt, xStep int, w []float32, wAt, channels, pixels int) {
+	done := g.rowVectors(d, start, dStep, startStep, x, xAt, xStep, w, wAt, channels, pixels)
+	if done == channels {
+		return
+	}
+	for i := range pixels {
+		pixel := d[i*dStep:][done:channels]
+		copy(pixel, start[i*startStep:][done:channels])
+		g.mulAdd(pixel, x, xAt+i*xStep+done, w, wAt+done)
+	}
+}
+
 func (s *ConvShape) forwardDepthwise(y []float32, yl Layout, x []float32, xl Layout, packed, bias []float32, n0, n1 int) {
 	g := s.window(xl)
-	for n := n0; n < n1; n++ {
-		for oh := range s.OH {
-			for ow := range s.OW {
-				d := y[yl.At(n, oh, ow, 0):][:s.C]
-				if bias != nil {
-					copy(d, bias)
-				} else {
-					clear(d)
-				}
-				g.mulAdd(d, x, xl.At(n, oh*s.StrideH-s.PadTop, ow*s.StrideW-s.PadLeft, 0), packed, 0)
+	var none [256]float32
+	for c := 0; c < s.C; c += len(none) {
+		channels := min(len(none), s.C-c)
+		start := none[:channels]
+		if bias != nil {
+			start = bias[c:][:channels]
+		}
+		for n := n0; n < n1; n++ {
+			for oh := range s.OH {
+				g.row(y[yl.At(n, oh, 0, c):], start, yl.SW, 0, x, xl.At(n, oh*s.StrideH-s.PadTop, -s.PadLeft, c), s.StrideW*xl.SW, packed, c, channels, s.OW)
 			}
 		}
 	}
@@ -82,7 +96,7 @@ func (s *ConvShape) backwardInputDepthwise(dx []float32, dxl Layout, dy []float3
 			if !add {
 				s.clearPhase(dx, dxl, rh, rw, ph, pw, n0, n1)
 			}
-			if ph.taps == 0 || pw.taps == 0 {
+			if ph.taps == 0 || pw.taps == 0 || pw.t0 == pw.t1 {
 				continue
 			}
 			// The taps from the last to the first read dy from the first to the last.
@@ -91,13 +105,12 @@ func (s *ConvShape) backwardInputDepthwise(dx []float32, dxl Layout, dy []float3
 				-ph.step * s.KW * s.C, -pw.step * s.C,
 			}
 			last := (ph.first+(ph.taps-1)*ph.step)*s.KW + pw.first + (pw.taps-1)*pw.step
+			step := s.StrideW * dxl.SW
 			for n := n0; n < n1; n++ {
 				for th := ph.t0; th < ph.t1; th++ {
-					for tw := pw.t0; tw < pw.t1; tw++ {
-						d := dx[dxl.At(n, th*s.StrideH+rh-s.PadTop, tw*s.StrideW+rw-s.PadLeft, 0):][:s.C]
-						at := dyl.At(n, th-ph.shift-(ph.taps-1)*ph.shiftStep, tw-pw.shift-(pw.taps-1)*pw.shiftStep, 0)
-						g.mulAdd(d, dy, at, packed, last*s.C)
-					}
+					d := dx[dxl.At(n, th*s.StrideH+rh-s.PadTop, pw.t0*s.StrideW+rw-s.PadLeft, 0):]
+					at := dyl.At(n, th-ph.shift-(ph.taps-1)*ph.shiftStep, pw.t0-pw.shift-(pw.taps-1)*pw.shiftStep, 0)
+					g.row(d, d, step, step, dy, at, dyl.SW, packed, last*s.C, s.C, pw.t1-pw.t0)
 				}
 			}
 		}

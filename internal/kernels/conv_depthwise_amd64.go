@@ -16,6 +16,9 @@ func mulAddGridAVX2(d, x, w *float32, channels, rows, columns, xRow, xColumn, wR
 //go:noescape
 func mulAddGridCodesAVX2(d *int32, x *uint8, w *int8, channels, rows, columns, xRow, xColumn, wRow, wColumn int, flip uint32)
 
+//go:noescape
+func depthwiseRowAVX2(d, start, x, w *float32, channels, pixels, dStep, startStep, xStep, xRow, xColumn, wRow, wColumn int)
+
 // gridLevel says which variant runs. It is a number and not a function variable, so that
 // sums on the stack of a caller stay there.
 var gridLevel cpu.ISA
@@ -38,6 +41,21 @@ func (g *grid) mulAdd(d, x []float32, xAt int, w []float32, wAt int) {
 		return
 	}
 	mulAddGridAVX512(&d[0], &x[xAt], &w[wAt], len(d), g.rows, g.columns, 4*g.xRow, 4*g.xColumn, 4*g.wRow, 4*g.wColumn)
+}
+
+// rowVectors computes the first channels of a row and returns how many: those that fill vectors, where the grid has the
+// taps of a kernel 3×3.
+func (g *grid) rowVectors(d, start []float32, dStep, startStep int, x []float32, xAt, xStep int, w []float32, wAt, channels, pixels int) int {
+	n := channels &^ 7
+	if gridLevel < cpu.AVX2 || g.rows != 3 || g.columns != 3 || n == 0 || pixels == 0 {
+		return 0
+	}
+	g.check(n, len(x), xAt, g.xRow, g.xColumn)
+	g.check(n, len(x), xAt+(pixels-1)*xStep, g.xRow, g.xColumn)
+	g.check(n, len(w), wAt, g.wRow, g.wColumn)
+	_, _ = d[(pixels-1)*dStep:][n-1], start[(pixels-1)*startStep:][n-1]
+	depthwiseRowAVX2(&d[0], &start[0], &x[xAt], &w[wAt], n, pixels, 4*dStep, 4*startStep, 4*xStep, 4*g.xRow, 4*g.xColumn, 4*g.wRow, 4*g.wColumn)
+	return n
 }
 
 func (g *grid) mulAddCodes(d []int32, x []uint8, xAt int, w []int8, wAt int, flip uint8) {

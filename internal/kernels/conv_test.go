@@ -421,3 +421,39 @@ func TestNCHW(t *testing.T) {
 		t.Errorf("the border was written: sum %d, want %d", sum, want)
 	}
 }
+
+// TestDepthwiseRow holds every variant of a row of pixels to the portable sums, bit by bit, forward from a bias and backward
+// on top of what is there.
+func TestDepthwiseRow(t *testing.T) {
+	forEach(t, "depthwise", func(t *testing.T) {
+		r := testRand()
+		for channels := 1; channels < 68; channels++ {
+			taps, pixels, step, columns := 3, 1+r.IntN(5), 1+r.IntN(2), 7
+			if channels%9 == 0 {
+				taps = 2
+			}
+			w := normals(r, 9*channels)
+			x := guard[float32](5*columns*2*channels, 0, 0)
+			copy(x.in, normals(r, len(x.in)))
+			forward := grid{taps, taps, 2 * columns * channels, channels, 3 * channels, channels}
+			backward := grid{taps, taps, 2 * columns * channels, channels, -3 * channels, -channels}
+			for i, g := range []grid{forward, backward} {
+				d := guard[float32](pixels*(channels+3)-3, -77, 0)
+				copy(d.in, normals(r, len(d.in)))
+				start, startStep, wAt := d.in, channels+3, 8*channels
+				if i == 0 {
+					start, startStep, wAt = normals(r, channels), 0, 0
+				}
+				want := append([]float32(nil), d.in...)
+				for p := range pixels {
+					pixel := want[p*(channels+3):][:channels]
+					copy(pixel, start[p*startStep:])
+					g.mulAddPortable(pixel, x.in, p*step*channels, w, wAt)
+				}
+				g.row(d.in, start, channels+3, startStep, x.in, 0, step*channels, w, wAt, channels, pixels)
+				d.check(t, "row of a depthwise convolution")
+				equalSlices(t, fmt.Sprintf("%d pixels of %d channels, %+v", pixels, channels, g), d.in, want)
+			}
+		}
+	})
+}

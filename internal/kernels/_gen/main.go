@@ -59,6 +59,7 @@ var kernels = map[string]func(*build.Context){
 	"optimizers_avx2":  optimizers8,
 	"sparse_avx2":      sparse8,
 	"routes_avx2":      routes8,
+	"depthwiserow":     depthwiseRow8,
 }
 
 func main() {
