@@ -75,10 +75,11 @@ func (s *ConvShape) Forward(y []float32, yl Layout, x []float32, xl Layout, pack
 				boff[t] = at + t*run*g.BS
 			}
 			for n := n0; n < n1; n++ {
-				for oh := range s.OH {
+				for oh := 0; oh < s.OH; {
 					top := oh*s.StrideH - s.PadTop
 					start := xl.Row(n, top) - s.PadLeft*xl.SW + group*cg
 					first, end := inside(top, s.DilH, s.KH, s.H) // kernel rows that do not lie in the border
+					alike := s.rowsAlike(oh, first, end)
 					first, end = first*runs/s.KH, end*runs/s.KH
 					for t := first; t < end; t++ {
 						if rows {
@@ -89,10 +90,24 @@ func (s *ConvShape) Forward(y []float32, yl Layout, x []float32, xl Layout, pack
 					}
 					g.AOff, g.BOff = aoff[first:end], boff[first:end]
 					g.C = y[yl.Row(n, oh)+o:]
-					g.Run()
+					g.RunEach(alike, s.StrideH*xl.SH, 0, yl.SH)
+					oh += alike
 				}
 			}
 			at += s.KH * s.KW * cg * g.BS
 		}
 	}
+}
+
+// rowsAlike returns how many output rows from oh on read the same rows of the kernel, from first to before end. One product
+// computes them, a panel of weights staying in the cache.
+func (s *ConvShape) rowsAlike(oh, first, end int) int {
+	n := 1
+	for oh+n < s.OH {
+		if f, e := inside((oh+n)*s.StrideH-s.PadTop, s.DilH, s.KH, s.H); f != first || e != end {
+			break
+		}
+		n++
+	}
+	return n
 }

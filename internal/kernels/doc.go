@@ -21,7 +21,7 @@
 //	add codes         portable avx2 avx512    AddShift, AddFloat, AddShiftRows, AddFloatRows
 //	affine            portable avx2 avx512    RequantizeAffine, AccumulatorRange, FiniteRange
 //	channel sums      portable avx2 avx512    ChannelSums
-//	depthwise         portable avx2 avx512    depthwise convolutions, Average, SumCodes
+//	depthwise         portable avx2 avx512    depthwise convolutions (rows of 3×3 by the form of AVX2), Average, SumCodes
 //	divide            portable avx2 avx512    Average, AverageBackward
 //	elementwise       portable avx2 avx512    ReLU, LeakyReLU, their Backward, Add, Axpy, Scale, ScaleBias, Mix, and AddReLU, ScaleBiasReLU, ScaleBiasAddReLU in one pass
 //	gemm              portable avx2 avx512    GEMM: convolutions and linear layers
