@@ -103,7 +103,8 @@ func (s *IntConv) rowsTiles(acc []int32, x []uint8, xl Layout, p *IntWeights, n,
 	steps, depth := tileSteps(run)
 	var abuf [segments]int
 	aoff := offsets(abuf[:], runs)
-	s.place(aoff, xl, 0)
+	l := s.inPlace(xl)
+	s.place(aoff, &l)
 	t := tileProduct{aoff: unsafe.SliceData(aoff), segments: runs, steps: steps, aStep: depth, rs: s.StrideW * xl.SW, ldc: 4 * s.O}
 	pixels, lines, line := s.OW, oh1-oh0, s.StrideH*xl.SH
 	if line == pixels*t.rs {

@@ -79,16 +79,11 @@ func (s *IntConv) Pack(p *IntWeights, w []uint8) {
 	if s.packOwn(p, w) {
 		return
 	}
-	p.offset = 0
-	if s.Signed {
-		p.offset = 128
-	}
 	_, run := s.runs()
-	p.length = ceil4(run)
-	p.form = panelForm
+	p.form, p.offset, p.length = panelForm, s.offset(), ceil4(run)
 	size := s.panelSize(p.length)
 	if s.Depthwise() {
-		p.form, size = tapForm, len(w)
+		p.form, p.offset, size = tapForm, int32(s.flip()), len(w)
 	}
 	p.data = resize(p.data, size)
 	s.packPanels(p.data, w, p.sums, p.length)
@@ -137,16 +132,24 @@ func (s *IntConv) Rows(acc []int32, x []uint8, xl Layout, p *IntWeights, scratch
 		panic(fmt.Sprintf("kernels: integer conv: rows %d to %d of %d, image %d of %d", oh0, oh1, s.OH, n, xl.N))
 	}
 	acc = acc[:(oh1-oh0)*s.OW*s.O]
+	if oh0 >= oh1 {
+		return
+	}
+	first := xl.At(n, oh0*s.StrideH-s.PadTop, -s.PadLeft, 0)
+	last := xl.At(n, (oh1-1)*s.StrideH+(s.KH-1)*s.DilH-s.PadTop, (s.OW-1)*s.StrideW+(s.KW-1)*s.DilW-s.PadLeft, s.C-1)
+	if first < 0 || last+Slack > len(x) {
+		panic("kernels: integer conv: the input ends too early; is its border or its slack missing?")
+	}
+	inPlace := p.form == tileForm || p.form == panelForm && !s.lowersPanels()
 	switch {
-	case oh0 >= oh1:
 	case p.form == tapForm:
 		s.rowsDepthwise(acc, x, xl, p, n, oh0, oh1)
-	case (p.form == panelForm || p.form == tileForm) && s.rows() && s.KW > 1 && !xl.Packed():
+	case inPlace && s.rows() && s.KW > 1 && !xl.Packed():
 		s.rowsStrided(acc, x, xl, p, n, oh0, oh1)
-	case p.form != panelForm:
-		s.rowsOwn(acc, x, xl, p, scratch, n, oh0, oh1)
+	case p.form == panelForm:
+		s.rowsPanels(acc, x, xl, p, scratch, n, oh0, oh1)
 	default:
-		s.rowsPanels(acc, x, xl, p, n, oh0, oh1)
+		s.rowsOwn(acc, x, xl, p, scratch, n, oh0, oh1)
 	}
 }
 

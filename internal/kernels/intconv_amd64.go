@@ -17,8 +17,11 @@ func init() {
 
 // ScratchLen returns the bytes of scratch that Rows needs.
 func (s *IntConv) ScratchLen() int {
-	if intLevel != cpu.AVX2 || s.Depthwise() {
+	switch {
+	case s.Depthwise() || s.tiles():
 		return 0
+	case intLevel != cpu.AVX2:
+		return s.panelScratch()
 	}
 	most := 0
 	if s.winograd() {
@@ -44,13 +47,12 @@ func (s *IntConv) RowUnit() int {
 
 // packOwn packs w in a form of AVX2 or AMX, if that is the level.
 func (s *IntConv) packOwn(p *IntWeights, w []uint8) bool {
-	_, run := s.runs()
 	switch {
 	case s.Depthwise() && gridLevel == cpu.AVX2:
 		s.packDepth(p, w)
 	case !s.Depthwise() && intLevel == cpu.AVX2:
 		s.packLowered(p, w)
-	case !s.Depthwise() && intLevel == cpu.AMX && run >= tileLeast:
+	case s.tiles():
 		s.packTiles(p, w)
 	default:
 		return false
@@ -58,13 +60,14 @@ func (s *IntConv) packOwn(p *IntWeights, w []uint8) bool {
 	return true
 }
 
+// tiles reports whether Pack chooses tileForm.
+func (s *IntConv) tiles() bool {
+	_, run := s.runs()
+	return intLevel == cpu.AMX && !s.Depthwise() && run >= tileLeast
+}
+
 // rowsOwn is Rows for the forms of AVX2 and AMX.
 func (s *IntConv) rowsOwn(acc []int32, x []uint8, xl Layout, p *IntWeights, scratch []uint8, n, oh0, oh1 int) {
-	first := xl.At(n, oh0*s.StrideH-s.PadTop, -s.PadLeft, 0)
-	last := xl.At(n, (oh1-1)*s.StrideH+(s.KH-1)*s.DilH-s.PadTop, (s.OW-1)*s.StrideW+(s.KW-1)*s.DilW-s.PadLeft, s.C-1)
-	if first < 0 || last+Slack > len(x) {
-		panic("kernels: integer conv: the input ends too early; is its border or its slack missing?")
-	}
 	switch p.form {
 	case depthForm:
 		s.rowsDepth(acc, x, xl, p, n, oh0, oh1)
@@ -91,7 +94,11 @@ func (s *IntConv) rowsOwn(acc []int32, x []uint8, xl Layout, p *IntWeights, scra
 	}
 	for oh := oh0; oh < oh1; oh += band {
 		rows := min(band, oh1-oh)
-		s.fill(&l, scratch, x, xl, n, oh, rows)
+		if l.gather {
+			s.gather(&l, scratch, x, xl, n, oh, rows)
+		} else {
+			s.fill(&l, scratch, x, xl, n, oh, rows)
+		}
 		s.multiply(acc[(oh-oh0)*s.OW*s.O:], p, &l, scratch, scratch[need:][:room], rows)
 	}
 }

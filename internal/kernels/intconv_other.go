@@ -7,7 +7,16 @@ import "github.com/bitgrad/bitgrad/internal/cpu"
 func init() { register("intconv", cpu.Portable, func() {}) }
 
 // ScratchLen returns the bytes of scratch that Rows needs.
-func (s *IntConv) ScratchLen() int { return 0 }
+func (s *IntConv) ScratchLen() int {
+	if s.Depthwise() {
+		return 0
+	}
+	return s.panelScratch()
+}
+
+func (s *IntConv) copyRows(_ *lowering, dst, src []uint8, n, rows, dstStep, srcStep int) {
+	offsetRows(dst, src, n, rows, dstStep, srcStep, uint8(s.offset()))
+}
 
 // Without assembly there is no form but panels and taps.
 

@@ -82,20 +82,11 @@ func (s *IntConv) multiply(acc []int32, p *IntWeights, l *lowering, scratch, roo
 	if t.lineStep == s.OW*t.rs { // the rows are one
 		t.pixels *= rows
 	}
-	t.a = unsafe.Pointer(unsafe.SliceData(scratch))
 	data, start := p.data, p.start
 	all := rows * s.OW
+	s.place(aoff, l)
 	for g := range s.Groups {
-		for i := range aoff {
-			switch {
-			case l.gather:
-				aoff[i] = 0
-			case s.rows():
-				aoff[i] = i * s.DilH * l.line
-			default:
-				aoff[i] = i/s.KW*s.DilH*l.line + i%s.KW*s.DilW*s.C + g*cg
-			}
-		}
+		t.a = unsafe.Pointer(&scratch[g*cg*l.size])
 		eachPanel(og, func(j, vectors int) {
 			t.vectors, t.macs = vectors, 8*vectors*l.codes()
 			panel := data

@@ -1,7 +1,7 @@
 package kernels
 
-// Integer convolution on GEMM8: weights in panels of 16 or 32 columns, codes read where they
-// lie. Depthwise convolution has weights [KH KW C].
+// Integer convolution on GEMM8: weights in panels of 16 or 32 columns. Codes without sign are read
+// where they lie. Depthwise convolution has weights [KH KW C].
 
 // rows reports whether packed weights have one segment per kernel row rather
 // than one per tap.
@@ -73,12 +73,47 @@ func (s *IntConv) packPanels(dst []int8, w []uint8, colsum []int32, length int) 
 	}
 }
 
-func (s *IntConv) rowsPanels(acc []int32, x []uint8, xl Layout, p *IntWeights, n, oh0, oh1 int) {
+// lowersPanels reports whether panels meet codes in scratch: signed ones, which become unsigned there.
+func (s *IntConv) lowersPanels() bool { return s.Signed }
+
+// panelScratch returns the bytes of scratch that panelForm needs.
+func (s *IntConv) panelScratch() int {
+	if !s.lowersPanels() {
+		return 0
+	}
+	l := s.lower(panelForm)
+	return l.bytes(s.band(&l))
+}
+
+// rowsPanels is Rows for panelForm.
+func (s *IntConv) rowsPanels(acc []int32, x []uint8, xl Layout, p *IntWeights, scratch []uint8, n, oh0, oh1 int) {
+	if !s.lowersPanels() {
+		l := s.inPlace(xl)
+		s.multiplyPanels(acc, p, &l, x[xl.At(n, oh0*s.StrideH-s.PadTop, -s.PadLeft, 0):], oh1-oh0)
+		return
+	}
+	l := s.lower(panelForm)
+	band := s.band(&l)
+	if len(scratch) < l.bytes(min(band, oh1-oh0)) {
+		panic("kernels: integer conv: the scratch is too short")
+	}
+	for oh := oh0; oh < oh1; oh += band {
+		rows := min(band, oh1-oh)
+		s.fill(&l, scratch, x, xl, n, oh, rows)
+		s.multiplyPanels(acc[(oh-oh0)*s.OW*s.O:], p, &l, scratch, rows)
+	}
+}
+
+// multiplyPanels computes the accumulators of a number of output rows, the first of which begins with
+// code x[0].
+func (s *IntConv) multiplyPanels(acc []int32, p *IntWeights, l *lowering, x []uint8, rows int) {
 	cg, og := s.groups()
-	runs, run := s.runs()
 	var abuf [segments]int
-	g := GEMM8{
-		M: s.OW, K: run, A: x, AOff: offsets(abuf[:], runs), RS: s.StrideW * xl.SW, Signed: s.Signed, LDC: s.O,
+	g := GEMM8{M: s.OW, K: l.run, AOff: offsets(abuf[:], l.segments), RS: l.pixel, LDC: s.O}
+	s.place(g.AOff, l)
+	row := l.step * l.line
+	if row == s.OW*l.pixel { // the rows are one
+		g.M, rows = rows*s.OW, 1
 	}
 	at := 0
 	for group := range s.Groups {
@@ -87,25 +122,12 @@ func (s *IntConv) rowsPanels(acc []int32, x []uint8, xl Layout, p *IntWeights, n
 			g.Width = panel(j, og)
 			g.N = min(g.Width, og-j)
 			g.Start = p.start[o : o+g.N]
-			g.W = p.data[at : at+runs*ceil4(run)*g.Width]
+			g.W = p.data[at:][:l.codes()*g.Width]
 			at += len(g.W)
-			for oh := oh0; oh < oh1; oh++ {
-				first := xl.Row(n, oh*s.StrideH-s.PadTop) - s.PadLeft*xl.SW + group*cg
-				s.place(g.AOff, xl, first)
-				g.Acc = acc[(oh-oh0)*s.OW*s.O+o:]
+			for r := range rows {
+				g.A, g.Acc = x[r*row+group*cg:], acc[r*s.OW*s.O+o:]
 				g.Run()
 			}
-		}
-	}
-}
-
-// place sets off to the places of the segments of a window that begins at first.
-func (s *IntConv) place(off []int, xl Layout, first int) {
-	for t := range off {
-		if s.rows() {
-			off[t] = first + t*s.DilH*xl.SH
-		} else {
-			off[t] = first + t/s.KW*s.DilH*xl.SH + t%s.KW*s.DilW*xl.SW
 		}
 	}
 }
@@ -146,7 +168,7 @@ func (s *IntConv) rowsStrided(acc []int32, x []uint8, xl Layout, p *IntWeights, 
 					code := x[xl.At(n, oh*s.StrideH+kh*s.DilH-s.PadTop, ow*s.StrideW+kw-s.PadLeft, c)]
 					a := int32(code)
 					if s.Signed {
-						a = int32(int8(code)) + p.offset
+						a = int32(int8(code))
 					}
 					k := i % run
 					w := p.data[at+(kh*p.length+k&^3)*width+k&3:]
