@@ -4,12 +4,11 @@ import "fmt"
 
 // A GEMM8 is a sum of products of 8-bit matrices with 32-bit accumulators:
 //
-//	Acc[i·LDC+j] = Start[j] + Σ_s Σ_k u(A[AOff[s]+i·RS+k]) · W[s,k,j]
+//	Acc[i·LDC+j] = Start[j] + Σ_s Σ_k A[AOff[s]+i·RS+k] · W[s,k,j]
 //
-// for i < M, j < N, k < K. u(a) is the unsigned code a, or with Signed, where A
-// holds the bit patterns of int8 codes, a + 128, that is the byte a XOR 0x80: the
-// caller takes 128·Σ W[s,k,j] off Start[j]. Sums wrap modulo 2^32, so what matters
-// is only that the final value fits.
+// for i < M, j < N, k < K, with unsigned A. Who has signed codes a multiplies a + 128 and takes
+// 128·Σ W[s,k,j] off Start[j]. Sums wrap modulo 2^32, so what matters is only that the final
+// value fits.
 //
 // W is a panel [s][⌈K/4⌉][Width][4] of int8 with Width 16 or 32, zero where k ≥ K
 // or j ≥ N. A is read in groups of four along k: up to three bytes after the last
@@ -20,7 +19,6 @@ type GEMM8 struct {
 	A       []uint8
 	AOff    []int
 	RS      int
-	Signed  bool
 	W       []int8
 	Width   int
 	Start   []int32 // at least N values, or nil for zeros
@@ -67,16 +65,8 @@ func (g *GEMM8) check() {
 	}
 }
 
-func (g *GEMM8) flip() uint8 {
-	if g.Signed {
-		return 0x80
-	}
-	return 0
-}
-
 func (g *GEMM8) runPortable() {
 	var sums [panelWidth]int32
-	flip := g.flip()
 	acc := sums[:g.Width]
 	for i := range g.M {
 		clear(acc)
@@ -86,7 +76,7 @@ func (g *GEMM8) runPortable() {
 			row := g.A[a+i*g.RS:]
 			for k := 0; k < g.K; k += 4 {
 				q := row[k : k+4 : k+4]
-				a0, a1, a2, a3 := int32(q[0]^flip), int32(q[1]^flip), int32(q[2]^flip), int32(q[3]^flip)
+				a0, a1, a2, a3 := int32(q[0]), int32(q[1]), int32(q[2]), int32(q[3])
 				w := g.W[at : at+4*len(acc)]
 				at += 4 * len(acc)
 				for j := range acc {

@@ -14,12 +14,6 @@ func gemm8Tile32(t *tile)
 //go:noescape
 func gemm8Tile16(t *tile)
 
-//go:noescape
-func gemm8Tile32Signed(t *tile)
-
-//go:noescape
-func gemm8Tile16Signed(t *tile)
-
 // gemm8Level says which variant runs.
 var gemm8Level cpu.ISA
 
@@ -66,14 +60,9 @@ func (g *GEMM8) runVNNI() {
 	for i := 0; i < g.M; i += t.m {
 		t.m = balance(g.M-i, tileRows)
 		t.a, t.c = unsafe.Add(a, i*t.rs), unsafe.Add(c, i*t.ldc)
-		switch {
-		case wide && g.Signed:
-			gemm8Tile32Signed(&t)
-		case wide:
+		if wide {
 			gemm8Tile32(&t)
-		case g.Signed:
-			gemm8Tile16Signed(&t)
-		default:
+		} else {
 			gemm8Tile16(&t)
 		}
 	}

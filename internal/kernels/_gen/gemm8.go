@@ -8,19 +8,15 @@ import (
 
 // gemm8 writes the tile kernels of the 8-bit product. W is read from front to back.
 func gemm8(c *build.Context) {
-	for _, signed := range []bool{false, true} {
-		for _, vectors := range []int{2, 1} {
-			name, doc := "gemm8Tile", "A tile of up to 14 rows and one panel of 32 outputs. Z4 to Z31 are the accumulators, Z0 and Z1 weights, Z2 four elements of A, Z3 the bits that make them unsigned."
-			if vectors == 1 {
-				doc = "A tile of up to 14 rows and one panel of 16 outputs. Z4 to Z17 are the accumulators, Z0 weights, Z2 four elements of A, Z3 the bits that make them unsigned."
-			}
-			name += map[int]string{1: "16", 2: "32"}[vectors]
-			if signed {
-				name += "Signed"
-			}
-			f := newFunction(c, name, doc)
-			f.dispatch(name, 14, func(label string, rows int) { f.vnni(label, rows, vectors, signed) })
-		}
+	for _, tile := range []struct {
+		name, doc string
+		vectors   int
+	}{
+		{"gemm8Tile32", "A tile of up to 14 rows and one panel of 32 outputs. Z4 to Z31 are the accumulators, Z0 and Z1 weights, Z2 four elements of A.", 2},
+		{"gemm8Tile16", "A tile of up to 14 rows and one panel of 16 outputs. Z4 to Z17 are the accumulators, Z0 weights, Z2 four elements of A.", 1},
+	} {
+		f := newFunction(c, tile.name, tile.doc)
+		f.dispatch(tile.name, 14, func(label string, rows int) { f.vnni(label, rows, tile.vectors) })
 	}
 }
 
@@ -50,15 +46,10 @@ func (f function) loops8(label string, n int, body func(r *rows, w reg.Register)
 	f.Label(label + "_store")
 }
 
-func (f function) vnni(label string, n, vectors int, signed bool) {
+func (f function) vnni(label string, n, vectors int) {
 	acc := func(i, v int) reg.VecPhysical { return zmm(4 + i*vectors + v) }
 	mask := reg.K1 // of the last vector
 	f.KMOVW(f.field("mask"), mask)
-	if signed {
-		flip := f.GP32()
-		f.MOVL(U32(0x80808080), flip)
-		f.VPBROADCASTD(flip, zmm(3))
-	}
 	start := f.load("init")
 	f.TESTQ(start, start)
 	f.JNE(LabelRef(label + "_init"))
@@ -87,9 +78,6 @@ func (f function) vnni(label string, n, vectors int, signed bool) {
 		}
 		for i := range n {
 			f.VPBROADCASTD(r.at(i), zmm(2))
-			if signed {
-				f.VPXORD(zmm(3), zmm(2), zmm(2))
-			}
 			for v := range vectors {
 				f.VPDPBUSD(zmm(v), zmm(2), acc(i, v))
 			}
