@@ -89,10 +89,11 @@ func (c *tileConfig) set(tile, rows, bytes int) {
 
 // packTiles packs w for tiles: in panels, with segments that whole tiles cover.
 func (s *IntConv) packTiles(p *IntWeights, w []uint8) {
-	_, run := s.runs()
-	p.form, p.offset, p.length = tileForm, 0, tileLength(run)
-	p.data = resize(p.data, s.panelSize(p.length))
-	s.packPanels(p.data, w, p.sums, p.length)
+	l := s.lower(tileForm)
+	l.k = tileLength(l.run)
+	p.form, p.offset = tileForm, 0
+	p.length, p.data = l.k, resize(p.data, s.panelSize(&l))
+	s.packPanels(p.data, w, p.sums, &l)
 }
 
 // rowsTiles is Rows for tileForm. One call computes the blocks of as many pixels that lie below one

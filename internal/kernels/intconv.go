@@ -30,6 +30,7 @@ type IntWeights struct {
 	offset int32   // the form reads codes x + offset
 	length int     // panelForm and tileForm: codes of a segment, with the zeros behind them
 	start  []int32 // initial values, in the order of the form
+	weave  []uint8 // panelForm: how rows are woven, if they are
 	order  []int32 // pairForm and narrowForm: place of each packed weight in a kernel, or −1
 	block  int     // narrowForm: steps between two widenings
 	width  int     // narrowForm: bits of a packed weight, 8 before Compact
@@ -79,14 +80,17 @@ func (s *IntConv) Pack(p *IntWeights, w []uint8) {
 	if s.packOwn(p, w) {
 		return
 	}
-	_, run := s.runs()
-	p.form, p.offset, p.length = panelForm, s.offset(), ceil4(run)
-	size := s.panelSize(p.length)
 	if s.Depthwise() {
-		p.form, p.offset, size = tapForm, int32(s.flip()), len(w)
+		s.packTaps(p, w)
+		return
 	}
-	p.data = resize(p.data, size)
-	s.packPanels(p.data, w, p.sums, p.length)
+	l := s.lower(panelForm)
+	p.form, p.offset = panelForm, s.offset()
+	p.length, p.data = l.k, resize(p.data, s.panelSize(&l))
+	s.packPanels(p.data, w, p.sums, &l)
+	if l.gather {
+		s.setWeave(p)
+	}
 }
 
 // resize returns a slice of n elements, s if it has as many.

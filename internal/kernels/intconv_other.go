@@ -24,6 +24,8 @@ func (s *IntConv) packOwn(*IntWeights, []uint8) bool { return false }
 
 func (s *IntConv) startLowered(*IntWeights, func(o int) int32) {}
 
+func (s *IntConv) weaveOwn(*IntWeights, *lowering, []uint8, []uint8, Layout, int) bool { return false }
+
 func (s *IntConv) rowsOwn([]int32, []uint8, Layout, *IntWeights, []uint8, int, int, int) {}
 
 // RowUnit returns the number of output rows of which Rows computes multiples without waste.

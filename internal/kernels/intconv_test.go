@@ -245,6 +245,8 @@ func TestIntConvLarge(t *testing.T) {
 			{C: 40, O: 24, KH: 1, KW: 1, StrideH: 2, StrideW: 3, H: 41, W: 90},
 			{C: 40, O: 24, Groups: 2, KH: 1, KW: 1, StrideH: 2, StrideW: 3, H: 41, W: 90},
 			{C: 2, O: 12, KH: 5, KW: 5, PadTop: 2, PadBottom: 2, StrideH: 2, H: 90, W: 60},
+			{C: 1, O: 12, KH: 5, KW: 5, PadTop: 2, PadBottom: 2, H: 90, W: 60},
+			{C: 3, O: 35, KH: 3, KW: 3, PadLeft: 1, DilH: 2, StrideW: 2, H: 40, W: 90},
 		} {
 			if err := shape.Complete(); err != nil {
 				t.Fatal(err)
@@ -252,6 +254,33 @@ func TestIntConvLarge(t *testing.T) {
 			for _, o := range operandCases {
 				testIntConv(t, r, shape, o, 0)
 			}
+		}
+	})
+}
+
+// Kernels with short rows, for which panels meet rows that are woven, and others of few channels.
+func TestIntConvFewChannels(t *testing.T) {
+	forEach(t, "intconv", func(t *testing.T) {
+		r := testRand()
+		woven := map[bool]int{}
+		for kh := 1; kh <= weaveRows+1; kh++ {
+			for _, c := range [][2]int{{1, 1}, {1, 2}, {1, 3}, {1, 5}, {2, 1}, {2, 3}, {3, 1}, {3, 3}, {5, 1}, {9, 1}, {4, 2}} {
+				shape := ConvShape{
+					C: c[0], O: 1 + r.IntN(40), KH: kh, KW: c[1], StrideH: 1 + r.IntN(3), StrideW: 1 + r.IntN(3), DilH: 1 + r.IntN(2),
+					PadTop: r.IntN(2), PadLeft: r.IntN(2), PadBottom: r.IntN(2), PadRight: r.IntN(2),
+				}
+				shape.H, shape.W = (kh-1)*shape.DilH+1+r.IntN(9), c[1]+r.IntN(70)
+				if err := shape.Complete(); err != nil {
+					t.Fatal(err)
+				}
+				woven[(&IntConv{ConvShape: shape}).gathers(panelForm)]++
+				for _, o := range operandCases[:2] {
+					testIntConv(t, r, shape, o, r.IntN(2)*3)
+				}
+			}
+		}
+		if woven[true] < 50 || woven[false] < 50 {
+			t.Errorf("of the kernels %d are woven, %d are not", woven[true], woven[false])
 		}
 	})
 }

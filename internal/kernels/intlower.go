@@ -8,7 +8,7 @@ package kernels
 type lowering struct {
 	form     intForm
 	size     int  // bytes of an element
-	gather   bool // a line holds windows, not rows of the input
+	gather   bool // a line holds what the windows of an output row read, in their order
 	column   int  // from one column of a line to the next
 	segments int  // runs of elements that a pixel is multiplied with
 	run, k   int  // length of a run, and with padding that meets zeros
@@ -29,13 +29,20 @@ func (s *IntConv) lower(form intForm) lowering {
 		l.size, unit = 2, 4 // the same
 	}
 	l.segments, l.run = s.runs()
-	if form != panelForm && s.KH > 1 && s.rows() && l.run*2 <= 32 {
-		l.gather, l.segments, l.run = true, 1, s.KH*l.run
-		l.k = ceil(l.run, unit)
+	l.gather = s.gathers(form)
+	if l.gather {
+		l.segments, l.run = 1, s.KH*l.run
+	}
+	l.k = ceil(l.run, unit)
+	switch {
+	case l.gather && form == panelForm: // columns of all kernel rows
+		l.column = s.KH * s.C
+		l.pixel, l.line = s.StrideW*l.column, ((s.OW-1)*s.StrideW+s.KW)*l.column
+		return l
+	case l.gather: // windows
 		l.pixel, l.line = l.k, s.OW*l.k
 		return l
 	}
-	l.k = ceil(l.run, unit)
 	l.pixel, l.line = s.StrideW*s.C, ((s.OW-1)*s.StrideW+(s.KW-1)*s.DilW+1)*s.C
 	if s.pointwise() { // pixels that nobody reads are left out
 		l.pixel, l.line = s.C, s.OW*s.C
@@ -46,6 +53,20 @@ func (s *IntConv) lower(form intForm) lowering {
 	return l
 }
 
+// gathers reports whether the rows of a kernel, which are short, become one segment.
+func (s *IntConv) gathers(form intForm) bool {
+	if !s.rows() || s.KH == 1 {
+		return false
+	}
+	switch run := s.KW * s.C; form {
+	case pairForm, narrowForm: // as far as a copy of 32 bytes reaches
+		return run*2 <= 32
+	case panelForm: // where a fifth of the products are padding otherwise, of rows of up to nine codes
+		return s.KH <= weaveRows && 5*ceil4(s.KH*run) <= 4*s.KH*ceil4(run)
+	}
+	return false
+}
+
 // pointwise reports whether the kernel has one tap.
 func (s *IntConv) pointwise() bool { return s.KH*s.KW == 1 }
 
@@ -53,9 +74,13 @@ func (s *IntConv) pointwise() bool { return s.KH*s.KW == 1 }
 func (l *lowering) codes() int { return l.segments * l.k }
 
 // bytes returns the size of the scratch for a number of output rows. Copies overshoot by
-// up to 31 bytes, products by the padding.
+// up to 31 bytes, or a block that is woven, products by the padding.
 func (l *lowering) bytes(rows int) int {
-	return (((rows-1)*l.step+l.window)*l.line+l.k-l.run)*l.size + 32
+	over := 32
+	if l.gather && l.form == panelForm {
+		over = weaveBlock * weaveRows
+	}
+	return (((rows-1)*l.step+l.window)*l.line+l.k-l.run)*l.size + over
 }
 
 // bandSize is the size of scratch that stays in the cache, together with a panel of weights.

@@ -15,38 +15,22 @@ func (s *IntConv) runs() (n, k int) {
 	return s.KH * s.KW, s.C / s.Groups
 }
 
-// panelSize is the length of panels whose segments have the given length.
-func (s *IntConv) panelSize(length int) int {
-	n, _ := s.runs()
-	return s.Groups * panelColumns(s.O/s.Groups) * n * length
+// panelSize is the length of the panels for a lowering.
+func (s *IntConv) panelSize(l *lowering) int {
+	return s.Groups * panelColumns(s.O/s.Groups) * l.codes()
 }
 
-// packPanels brings the codes w [O Cg KH KW] into panels with segments of the given length,
-// or into tapForm, and sets colsum[o] to the sum of the codes of output channel o.
-func (s *IntConv) packPanels(dst []int8, w []uint8, colsum []int32, length int) {
+// packPanels brings the codes w [O Cg KH KW] into panels with the segments of l, and sets colsum[o] to the sum of
+// the codes of output channel o.
+func (s *IntConv) packPanels(dst []int8, w []uint8, colsum []int32, l *lowering) {
+	s.sumCodes(colsum, w)
 	cg, og := s.groups()
 	taps := s.KH * s.KW
-	for o := range s.O {
-		var sum int32
-		for _, v := range w[o*cg*taps : (o+1)*cg*taps] {
-			sum += int32(int8(v))
-		}
-		colsum[o] = sum
-	}
-	if s.Depthwise() {
-		for c := range s.C {
-			for t := range taps {
-				dst[t*s.C+c] = int8(w[c*taps+t])
-			}
-		}
-		return
-	}
-	n, _ := s.runs()
 	at := 0
 	for g := range s.Groups {
 		for j := 0; j < og; j += panelWidth {
 			width := panel(j, og)
-			size := n * length * width
+			size := l.codes() * width
 			p := dst[at : at+size]
 			at += size
 			clear(p)
@@ -58,12 +42,8 @@ func (s *IntConv) packPanels(dst []int8, w []uint8, colsum []int32, length int) 
 			for o := range columns {
 				row := w[s.weight(g*og+j+o, 0, 0, 0):][:cg*taps]
 				for t := range taps {
-					// Tap t begins at element i of its segment.
-					segment, i := t, 0
-					if s.rows() {
-						segment, i = t/s.KW, t%s.KW*cg
-					}
-					d := p[segment*length*width+4*o:]
+					segment, i := s.tapPlace(l, t)
+					d := p[segment*l.k*width+4*o:]
 					for c, at := 0, t; c < cg; c, at = c+1, at+taps {
 						d[(i+c)&^3*width+(i+c)&3] = int8(row[at])
 					}
@@ -73,8 +53,46 @@ func (s *IntConv) packPanels(dst []int8, w []uint8, colsum []int32, length int) 
 	}
 }
 
-// lowersPanels reports whether panels meet codes in scratch: signed ones, which become unsigned there.
-func (s *IntConv) lowersPanels() bool { return s.Signed }
+// tapPlace returns the segment of a tap and the place of its first code there.
+func (s *IntConv) tapPlace(l *lowering, t int) (segment, i int) {
+	kh, kw := t/s.KW, t%s.KW
+	switch {
+	case l.gather:
+		return 0, kw*l.column + kh*s.C
+	case s.rows():
+		return kh, kw * s.C
+	}
+	return t, 0
+}
+
+// packTaps brings the codes w [C 1 KH KW] into tapForm.
+func (s *IntConv) packTaps(p *IntWeights, w []uint8) {
+	s.sumCodes(p.sums, w)
+	p.form, p.offset = tapForm, int32(s.flip())
+	p.data = resize(p.data, len(w))
+	taps := s.KH * s.KW
+	for c := range s.C {
+		for t := range taps {
+			p.data[t*s.C+c] = int8(w[c*taps+t])
+		}
+	}
+}
+
+// sumCodes sets sums[o] to the sum of the codes of output channel o.
+func (s *IntConv) sumCodes(sums []int32, w []uint8) {
+	per := len(w) / s.O
+	for o := range s.O {
+		var sum int32
+		for _, v := range w[o*per:][:per] {
+			sum += int32(int8(v))
+		}
+		sums[o] = sum
+	}
+}
+
+// lowersPanels reports whether panels meet codes in scratch: signed ones, which become unsigned there, and those of
+// kernels with short rows.
+func (s *IntConv) lowersPanels() bool { return s.Signed || s.gathers(panelForm) }
 
 // panelScratch returns the bytes of scratch that panelForm needs.
 func (s *IntConv) panelScratch() int {
@@ -99,7 +117,11 @@ func (s *IntConv) rowsPanels(acc []int32, x []uint8, xl Layout, p *IntWeights, s
 	}
 	for oh := oh0; oh < oh1; oh += band {
 		rows := min(band, oh1-oh)
-		s.fill(&l, scratch, x, xl, n, oh, rows)
+		if l.gather {
+			s.weave(p, &l, scratch, x, xl, n, oh, rows)
+		} else {
+			s.fill(&l, scratch, x, xl, n, oh, rows)
+		}
 		s.multiplyPanels(acc[(oh-oh0)*s.OW*s.O:], p, &l, scratch, rows)
 	}
 }

@@ -29,11 +29,11 @@ func TestPack(t *testing.T) {
 				codes[i] = uint8(r.IntN(255) - 127)
 				w[i] = float32(int8(codes[i])) + 0.5
 			}
-			runs, run := n.runs()
-			length := ceil4(run) + 4*r.IntN(3) // some forms want segments longer than that
-			floats, bytes := guard[float32](s.ForwardSize(), -7, 9), guard[int8](n.panelSize(length), -7, 9)
+			l := n.lower(panelForm)
+			l.k += 4 * r.IntN(3) // some forms want segments longer than that
+			floats, bytes := guard[float32](s.ForwardSize(), -7, 9), guard[int8](n.panelSize(&l), -7, 9)
 			s.PackForward(floats.in, w)
-			n.packPanels(bytes.in, codes, colsum, length)
+			n.packPanels(bytes.in, codes, colsum, &l)
 			wantFloats, wantBytes, wantSums := make([]float32, len(floats.in)), make([]int8, len(bytes.in)), make([]int32, s.O)
 			cg, og := s.groups()
 			floatAt, byteAt := 0, 0
@@ -48,17 +48,20 @@ func TestPack(t *testing.T) {
 									i := s.weight(o, c, kh, kw)
 									wantFloats[floatAt+((kh*s.KW+kw)*cg+c)*width+column] = w[i]
 									segment, k := kh*s.KW+kw, c
-									if runs < s.KH*s.KW || s.KW == 1 {
+									switch {
+									case l.gather:
+										segment, k = 0, (kw*s.KH+kh)*cg+c
+									case l.segments < s.KH*s.KW || s.KW == 1:
 										segment, k = kh, kw*cg+c
 									}
-									wantBytes[byteAt+((segment*length/4+k/4)*width+column)*4+k%4] = int8(codes[i])
+									wantBytes[byteAt+((segment*l.k/4+k/4)*width+column)*4+k%4] = int8(codes[i])
 									wantSums[o] += int32(int8(codes[i]))
 								}
 							}
 						}
 					}
 					floatAt += s.KH * s.KW * cg * width
-					byteAt += runs * length * width
+					byteAt += l.codes() * width
 				}
 			}
 			name := s.name()

@@ -29,6 +29,7 @@ var kernels = map[string]func(*build.Context){
 	"intlower":         intlower,
 	"intdepthwise":     intdepthwise,
 	"intcompact":       intcompact,
+	"intweave":         intweave,
 	"intwinograd":      intwinograd,
 	"elementwise":      elementwise,
 	"elementwise_avx2": elementwise8,
