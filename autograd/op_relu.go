@@ -158,6 +158,7 @@ type codeClamp struct {
 	lo                int32
 	hi, pass          []int32
 	table             [256]uint8
+	keep              [256]uint32 // all bits where the gradient passes
 	forward, backward *rowLoop
 }
 
@@ -196,6 +197,10 @@ func (s *codeClamp) bounds() {
 				code = int32(int8(q))
 			}
 			s.table[q] = uint8(min(max(code, s.lo), s.hi[0]))
+			s.keep[q] = 0
+			if s.lo < code && code <= s.pass[0] {
+				s.keep[q] = math.MaxUint32
+			}
 		}
 	}
 }
@@ -235,6 +240,12 @@ func (s *codeClamp) derive(_, r0, r1 int) {
 	for r := r0; r < r1; r++ {
 		from := s.x.Row(r)
 		dx, dy := s.dx.f32Row(r), s.dy.f32Row(r)
+		if s.tabled() && !s.dx.Add {
+			for i, q := range s.x.U8[from:][:len(dy)] {
+				dx[i] = math.Float32frombits(math.Float32bits(dy[i]) & s.keep[q])
+			}
+			continue
+		}
 		c := 0
 		for i, d := range dy {
 			if q := s.x.Code(from + i); q <= s.lo || q > s.pass[c] {
