@@ -36,7 +36,7 @@ func TestAsFloats(t *testing.T) {
 			for i, q := range c.codes {
 				in.SetCode(in.Row(0)+i, q)
 			}
-			b := &Binding{In: []View{in}, Scratch: []Memory{newArena(4*spec.Scratch[0].Len).at(0, Float32, spec.Scratch[0].Len)}}
+			b := &Binding{In: []View{in}, Scratch: []Memory{newArena(bytesFor(Float32, spec.Scratch[0].Len)).at(0, Float32, spec.Scratch[0].Len)}}
 			for i := range b.Scratch[0].F32 {
 				b.Scratch[0].F32[i] = 99
 			}
