@@ -22,6 +22,7 @@ type intPool struct {
 	winners *kernels.WinnerBits
 	codes   []integer.Codes
 	taps    []integer.Taps // with the bits of all elements
+	masked  [][]float32    // per worker, the pool's gradient of an image behind the bits
 	dz      [][]float32
 	dzAt    kernels.Layout
 	dy, y   autograd.View // of the pool, as the range's gradient reads them
@@ -96,6 +97,7 @@ func (k *intPool) bindBackward(inner *autograd.Binding, float autograd.Op) {
 	l, size := kernels.Bordered(1, s.shape.OH, s.shape.OW, s.shape.O, border.Top, border.Left, border.Bottom, border.Right)
 	l.N, l.SN = s.b.Batch, 0
 	k.dz, k.dzAt = scratch[float32](s.b.Pool.Workers(), size), l
+	k.masked = scratch[float32](s.b.Pool.Workers(), k.shape.OH*k.shape.OW*k.shape.C)
 	inner.GradOut = autograd.View{Type: s.o.poolType(s.shape, s.b.Batch).Floats(), L: l}
 	inner.GradOut.Memory = autograd.Memory{DType: autograd.Float32, F32: k.dz[0]}
 }
@@ -109,11 +111,14 @@ func (k *intPool) passBits(n int) []uint8 {
 // upstream writes the dz of image n.
 func (k *intPool) upstream(worker, n int) []float32 {
 	s, dz := k.s, k.dz[worker]
-	dy := s.b.GradOut
-	for h := range dy.L.H {
-		k.maskRow(dy.F32[dy.L.Row(n, h):], n*dy.L.H+h)
+	dy, masked, row := s.b.GradOut, k.masked[worker], k.shape.OW*k.shape.C
+	for h := range k.shape.OH { // not in place: another worker may come to the image at the same time
+		r := n*k.shape.OH + h
+		kernels.SelectBits(masked[h*row:][:row], dy.F32[dy.L.Row(n, h):], k.rowBits(r), false)
 	}
-	k.shape.MaxBackward(dz, k.dzAt, dy.F32, dy.L, k.index, n, n+1, false)
+	l := kernels.Dense(s.b.Batch, k.shape.OH, k.shape.OW, k.shape.C)
+	l.SN = 0
+	k.shape.MaxBackward(dz, k.dzAt, masked, l, k.index, n, n+1, false)
 	return dz
 }
 
@@ -135,5 +140,10 @@ func (k *intPool) sumImage(_, n int) {
 // maskRow sets to 0 what does not pass of row r of the pool's gradient.
 func (k *intPool) maskRow(d []float32, r int) {
 	d = d[:k.shape.OW*k.shape.C]
-	kernels.SelectBits(d, d, k.bits[r*kernels.BitBytes(len(d)):], false)
+	kernels.SelectBits(d, d, k.rowBits(r), false)
+}
+
+// rowBits returns the bits from row r of the pool's output on.
+func (k *intPool) rowBits(r int) []uint8 {
+	return k.bits[r*kernels.BitBytes(k.shape.OW*k.shape.C):]
 }
