@@ -159,10 +159,7 @@ func maxWindowBackward8(c *build.Context) {
 	k.constant8(1, 7)
 	k.byteLanes("skip", 8)
 	k.byteLanes("tap", 9)
-	lanes := k.GP64()
-	k.MOVQ(U64(0x0706050403020100), lanes) // Y10: the numbers of the lanes
-	k.VMOVQ(lanes, xmm(10))
-	k.VPMOVZXBD(xmm(10), ymm(10))
+	k.upToSeven(10) // the numbers of the lanes
 	k.overlapping(8, map[*pointer]string{dx: "next", dy: "outStep", idx: "channels"}, func(again reg.Register) {
 		k.VMOVUPS(at(dy), ymm(4))
 		k.VPMOVZXBD(at(idx), ymm(0))
