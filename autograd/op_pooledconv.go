@@ -50,10 +50,9 @@ func (o PooledConvOp) geometry(x, w Type) (s kernels.ConvShape, p kernels.PoolSh
 	return
 }
 
-// gradient returns what computes the gradients, and whether it can.
-func (o PooledConvOp) gradient(x, w Type) (g kernels.PooledGradient, ok bool) {
-	s, p, _, err := o.geometry(x, w)
-	if err != nil || !smallMax(p, Float32) {
+// pooledGradient returns what computes the gradients, and whether it can.
+func pooledGradient(s *kernels.ConvShape, p kernels.PoolShape) (g kernels.PooledGradient, ok bool) {
+	if !smallMax(p, Float32) {
 		return g, false
 	}
 	return s.PooledGradient(p)
@@ -62,7 +61,11 @@ func (o PooledConvOp) gradient(x, w Type) (g kernels.PooledGradient, ok bool) {
 // Pays reports whether the operation is possible, and takes less time than its parts, on operands of
 // these types.
 func (o PooledConvOp) Pays(x, w Type) bool {
-	g, ok := o.gradient(x, w)
+	s, p, _, err := o.geometry(x, w)
+	if err != nil {
+		return false
+	}
+	g, ok := pooledGradient(&s, p)
 	return ok && g.Pays()
 }
 
@@ -82,11 +85,11 @@ func (o PooledConvOp) Infer(env Env, in []Type) (Spec, error) {
 	if err != nil {
 		return spec, err
 	}
-	s, _, front, err := o.geometry(in[0], in[1])
+	s, p, front, err := o.geometry(in[0], in[1])
 	if err != nil {
 		return spec, err
 	}
-	g, ok := o.gradient(in[0], in[1])
+	g, ok := pooledGradient(&s, p)
 	if !ok {
 		return spec, errors.New("with groups, a dilation of the columns, or a window of more than 256 elements the convolution and its pool stay apart")
 	}
