@@ -188,10 +188,24 @@ func TestMemoryPlanChangesNoByte(t *testing.T) {
 		if got := outcome(t, g, autograd.CompileOptions{Wanted: all}); !slices.Equal(got, unfused) {
 			t.Fatalf("memory reuse changes the result of\n%s", shape(g))
 		}
-		if mostReaders(g) < 3 && !slices.Equal(want, unfused) {
+		if mostReaders(g) < 3 && !pooled(t, g) && !slices.Equal(want, unfused) {
 			t.Fatalf("fusions change the result of\n%s", shape(g))
 		}
 	})
+}
+
+// pooled reports whether a convolution is fused with a pool, which sums its gradients in another order.
+func pooled(t interface{ Fatal(...any) }, g *autograd.Graph) bool {
+	p, err := g.Compile(autograd.CompileOptions{Mode: autograd.Train, Batch: 3, InputGrad: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range p.Graph().Nodes() {
+		if _, ok := n.Op().(autograd.PooledConvOp); ok {
+			return true
+		}
+	}
+	return false
 }
 
 // mostReaders returns how often the most read value is an operand. The gradients of three readers are added in
