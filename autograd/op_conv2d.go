@@ -146,8 +146,8 @@ func (o Conv2DOp) Infer(env Env, in []Type) (Spec, error) {
 	}
 	t := tilesOf(s)
 	spec.GradScratch = []Buffer{{Float32, weightChunks(batchOf(in[0]), s.WeightSize()) * t.weightSums(&s)}}
-	if n := t.scratch(); n > 0 {
-		spec.Scratch = append(spec.Scratch, Buffer{Float32, env.Workers * n})
+	if rows, weight := t.scratch(); rows+weight > 0 {
+		spec.Scratch = append(spec.Scratch, Buffer{Float32, env.Workers * (rows + weight)})
 	}
 	return spec, nil
 }
@@ -180,18 +180,18 @@ func (t tiles) weightSums(s *kernels.ConvShape) int {
 	return s.WeightSize()
 }
 
-// scratch returns the number of elements that each worker needs.
-func (t tiles) scratch() int {
-	n := 0
+// scratch returns the number of elements that each worker needs: for the rows of an image, and for the gradient of
+// the weight, for which tiles wait while rows are computed.
+func (t tiles) scratch() (rows, weight int) {
 	for _, k := range []*kernels.Winograd{t.forward, t.backward} {
 		if k != nil {
-			n = max(n, k.ScratchLen())
+			rows = max(rows, k.ScratchLen())
 		}
 	}
 	if t.weight != nil {
-		n = max(n, t.weight.ScratchLen())
+		weight = t.weight.ScratchLen()
 	}
-	return n
+	return rows, weight
 }
 
 // weightChunks returns into how many parts of the batch the gradient of size
@@ -238,7 +238,8 @@ type conv struct {
 	fwd      packed
 	bwd      packed
 	tiles    tiles
-	scratch  [][]float32 // of tiles, per worker
+	// Of tiles, per worker: for rows of an image, and for the gradient of the weight.
+	scratch, sumScratch [][]float32
 	bands    bands       // of y
 	dxBands  bands
 	upstream func(worker, n int) []float32
@@ -290,9 +291,10 @@ func (o Conv2DOp) Bind(b *Binding) Step {
 		}
 		s.few = tasks < 2*w && tasks%w != 0
 	}
-	if n := s.tiles.scratch(); n > 0 {
+	if rows, weight := s.tiles.scratch(); rows+weight > 0 {
 		for w := range b.Pool.Workers() {
-			s.scratch = append(s.scratch, b.Scratch[0].F32[w*n:(w+1)*n])
+			own := b.Scratch[0].F32[w*(rows+weight):][:rows+weight]
+			s.scratch, s.sumScratch = append(s.scratch, own[:rows]), append(s.sumScratch, own[rows:])
 		}
 	}
 	return s
@@ -322,7 +324,8 @@ func (s *conv) forwardBand(worker, i int) {
 	s.forwardRows(worker, n, from, to, s.y.F32, s.y.L)
 }
 
-// forwardRows computes output rows from..to-1 of image n into y. Tiles begin at even rows.
+// forwardRows computes output rows from..to-1 of image n into y. Tiles begin at rows that are multiples of
+// four.
 func (s *conv) forwardRows(worker, n, from, to int, y []float32, yl Layout) {
 	band := s.s
 	band.OH, band.PadTop = to-from, s.s.PadTop-from*s.s.StrideH
@@ -420,6 +423,11 @@ func sumsOf(dx View, workers int) []View {
 }
 
 func (s *conv) weightChunk(worker int, dst []float32, n0, n1 int) {
+	var sum kernels.WeightSum
+	if k := s.tiles.weight; k != nil {
+		sum = k.Begin(dst, s.sumScratch[worker])
+		defer sum.End()
+	}
 	for n := n0; n < n1; n++ {
 		dy := s.dy.F32
 		if !s.few || s.shared() {
@@ -429,8 +437,8 @@ func (s *conv) weightChunk(worker int, dst []float32, n0, n1 int) {
 			s.backward(worker, n, dy)
 		}
 		x := s.x.of(worker, n, -s.s.PadTop, s.s.H+s.s.PadBottom)
-		if k := s.tiles.weight; k != nil {
-			k.Image(dst, x, s.x.L, dy, s.dy.L, s.scratch[worker], n, n > n0)
+		if s.tiles.weight != nil {
+			sum.Image(x, s.x.L, dy, s.dy.L, n)
 			continue
 		}
 		s.s.BackwardWeight(dst, x, s.x.L, dy, s.dy.L, n, n+1, n > n0)

@@ -37,6 +37,9 @@ func (k convCase) optest() optest.Case {
 		},
 		Ref: func(in []optest.Array) optest.Array { return convRef(in, a) },
 	}
+	if min(k.c, k.o) >= 16 && k.kh == 3 { // these go by tiles, whose sums have larger terms
+		c.Tol = 1e-4
+	}
 	if k.bias {
 		c.Inputs = append(c.Inputs, optest.Input{Name: "b", Shape: []int{k.o}, Param: true})
 	}

@@ -159,7 +159,7 @@ func (o PooledConvOp) Bind(b *Binding) Step {
 
 func (s *pooledConv) bindForward(b *Binding, shape kernels.ConvShape) {
 	s.bands = newBands(b.Batch, s.pool.OH)
-	if s.conv.tiles.forward != nil { // which begin at even rows
+	if s.conv.tiles.forward != nil { // which begin at rows of their own
 		s.bands.per = 1
 	}
 	s.l = kernels.Dense(b.Batch, shape.OH, shape.OW, shape.O)

@@ -68,12 +68,12 @@ func newBands(images, height int) bands {
 // all returns the number of bands.
 func (b bands) all() int { return b.images * b.per }
 
-// rows returns the image and the rows of band i. It begins at an even row, where tiles do.
+// rows returns the image and the rows of band i. It begins at a row that is a multiple of four, where tiles do.
 func (b bands) rows(i int) (n, from, to int) {
 	n, i = i/b.per, i%b.per
-	from, to = i*b.height/b.per&^1, b.height
+	from, to = i*b.height/b.per&^3, b.height
 	if i+1 < b.per {
-		to = (i + 1) * b.height / b.per &^ 1
+		to = (i + 1) * b.height / b.per &^ 3
 	}
 	return n, from, to
 }

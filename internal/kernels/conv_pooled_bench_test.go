@@ -66,13 +66,15 @@ func BenchmarkPooledGradient(b *testing.B) {
 		tiles := make([]float32, 1<<20)
 		b.Run(c.name+"/weight of all pixels", func(b *testing.B) {
 			for b.Loop() {
-				for n := range batch {
-					if tiledW {
-						kw.Image(sums, x.data, x.Layout, dz.data, dz.Layout, scratch, n, true)
-					} else {
-						s.BackwardWeight(sums, x.data, x.Layout, dz.data, dz.Layout, n, n+1, true)
-					}
+				if !tiledW {
+					s.BackwardWeight(sums, x.data, x.Layout, dz.data, dz.Layout, 0, batch, false)
+					continue
 				}
+				sum := kw.Begin(sums, scratch)
+				for n := range batch {
+					sum.Image(x.data, x.Layout, dz.data, dz.Layout, n)
+				}
+				sum.End()
 			}
 			reportRate(b, int(2*batch*s.MACs()))
 		})

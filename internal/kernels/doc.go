@@ -49,8 +49,8 @@
 //
 // Only in Go are softmax, whose exponentials are those of package math, the sums Sum and Dot in order, copies to and
 // from NCHW and, but for AVX2, the packing of 8-bit weights larger than 1×1. The AVX2 forms of sums per channel and of
-// max pooling want eight channels, and shorter rows fall back as well. The transforms of winograd are additions of
-// eight channels, for which AVX-512 uses the form of AVX2, as it does for rows with gaps and in front of pools.
+// max pooling want eight channels, and shorter rows fall back as well. The transforms of winograd take
+// eight channels; AVX-512 uses the form of AVX2 for them, as it does for rows with gaps and in front of pools.
 //
 // Integer and quantizing kernels give the same bytes
 // on every level. Float products add their terms in the order of the formula, one

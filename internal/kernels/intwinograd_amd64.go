@@ -43,7 +43,6 @@ import "unsafe"
 // transformed weights within ±4608.
 
 const (
-	winogradTile    = 4 // pixels of a row and of a column of a tile
 	winogradKernel  = 3
 	winogradWeights = 6 * 6 // places of a transformed kernel
 )
@@ -80,9 +79,6 @@ var winogradRuns = [...][]pointRun{
 func (s *IntConv) parts() int { return partsOf(s.KH) * partsOf(s.KW) }
 
 func partsOf(k int) int { return (k + winogradKernel - 1) / winogradKernel }
-
-// tilesOf returns the tiles of n pixels.
-func tilesOf(n int) int { return (n + winogradTile - 1) / winogradTile }
 
 // winogradChannels is the largest multiple of 16 channels whose sum of codes times weights lies where the shift
 // is exact.
@@ -226,33 +222,6 @@ func (s *IntConv) gatherTaps(taps []int16, w []uint8, c winogradChunk, j, width 
 					from += s.C * kernel
 				}
 			}
-		}
-	}
-}
-
-// A tileRun is a number of neighbouring tiles of one row of tiles.
-type tileRun struct {
-	first      int // place among the tiles of the scratch
-	tiles      int
-	h, w       int // first pixel of the first tile
-	rows, cols int // pixels of a tile; fewer than 4 in the only one of a run at an edge
-}
-
-// eachRun calls f for the runs of tiles from first to end−1, counted through rows of wide tiles and
-// rows×cols output pixels.
-func eachRun(first, end, wide, rows, cols int, f func(r tileRun)) {
-	whole := cols / winogradTile
-	h, w := first/wide, first%wide
-	for i := first; i < end; {
-		r := tileRun{first: i - first, tiles: 1, h: h * winogradTile, w: w * winogradTile}
-		r.rows, r.cols = min(winogradTile, rows-r.h), min(winogradTile, cols-r.w)
-		if w < whole {
-			r.tiles = min(whole-w, end-i)
-		}
-		f(r)
-		i += r.tiles
-		if w += r.tiles; w == wide {
-			h, w = h+1, 0
 		}
 	}
 }

@@ -2,22 +2,30 @@ package kernels
 
 import "fmt"
 
-// A Winograd computes a 3×3 convolution of stride 1 by the algorithm F(2×2, 3×3), which takes 16
-// multiplications for 2×2 pixels instead of 36 (Lavin and Gray, Fast Algorithms for Convolutional
+// A Winograd computes a 3×3 convolution of stride 1 by the algorithm F(4×4, 3×3), which takes 36
+// multiplications for 4×4 pixels instead of 144 (Lavin and Gray, Fast Algorithms for Convolutional
 // Neural Networks, 2015):
 //
 //	y = Aᵀ·[(G·g·Gᵀ) ⊙ (Bᵀ·x·B)]·A + bias
 //
-//	     ⎡1  0 −1  0⎤        ⎡1  0  0⎤
-//	Bᵀ = ⎢0  1  1  0⎥    G = ⎢½  ½  ½⎥    Aᵀ = ⎡1  1  1  0⎤
-//	     ⎢0 −1  1  0⎥        ⎢½ −½  ½⎥         ⎣0  1 −1 −1⎦
-//	     ⎣0  1  0 −1⎦        ⎣0  0  1⎦
+// for every tile of 6×6 pixels x and every kernel g, where the products of the 36 points are summed
+// over the channels before Aᵀ and A: they are 36 matrix products of tiles × C × O. The matrices evaluate
+// polynomials at 0, ±a, ±b and ∞:
 //
-// for every tile of 4×4 pixels x and every kernel g, where the products of the 16 points are summed
-// over the channels before Aᵀ and A: they are 16 matrix products of tiles × C × O. Tiles begin
-// at even rows and columns of the result, whatever part of it is computed, so that neither the
-// split of the work nor the batch changes a bit. Results differ from those of the direct sum by
-// rounding (docs/tolerances.md).
+//	     ⎡a²b²   0   −a²−b²   0    1  0⎤        ⎡1/n₀   0     0  ⎤
+//	     ⎢ 0   −ab²   −b²     a    1  0⎥        ⎢1/nₐ  a/nₐ  a²/nₐ⎥         ⎡1  1   1   1   1  0⎤
+//	Bᵀ = ⎢ 0    ab²   −b²    −a    1  0⎥    G = ⎢1/nₐ −a/nₐ  a²/nₐ⎥    Aᵀ = ⎢0  a  −a   b  −b  0⎥
+//	     ⎢ 0   −a²b   −a²     b    1  0⎥        ⎢1/n_b b/n_b b²/n_b⎥        ⎢0  a²  a²  b²  b² 0⎥
+//	     ⎢ 0    a²b   −a²    −b    1  0⎥        ⎢1/n_b −b/n_b b²/n_b⎥       ⎣0  a³ −a³  b³ −b³ 1⎦
+//	     ⎣ 0   a²b²    0  −a²−b²   0  1⎦        ⎣ 0     0     1  ⎦
+//
+// with n₀ = a²b², nₐ = 2a²·(a²−b²) and n_b = 2b²·(b²−a²). With the usual points, 1 and 2, results are five times
+// as far off as those of the direct sum; with a = 5/8 and b = 3/2, whose powers are exact in binary too, about
+// twice (after Barabasz et al., Error Analysis and Improving the Accuracy of Winograd Convolution for Deep
+// Neural Networks, 2020). docs/tolerances.md has the bound.
+//
+// Tiles begin at rows and columns of the result that are multiples of four, whatever part of it is computed, so
+// that neither the split of the work nor the batch changes a bit.
 //
 // The gradient of the input is such a convolution of the gradient of the output, with the
 // kernels rotated and their channels exchanged.
@@ -29,12 +37,18 @@ type Winograd struct {
 }
 
 const (
-	tilePoints = 16 // places of a transformed tile
-	kernelTaps = 9
+	winogradTile = 4 // pixels of a row and of a column of a tile
+	tileWindow   = 6 // pixels of a row and of a column that a tile reads; as many points
+	tilePoints   = tileWindow * tileWindow
+	tilePixels   = winogradTile * winogradTile
+	kernelTaps   = 9
 	// lineFloats is what a line of a cache holds. Points lie an odd number of lines apart, or
-	// nearly so: the 16 of a tile would share few places in the cache if these were powers of two.
+	// nearly so: the 36 of a tile would share few places in the cache if these were powers of two.
 	lineFloats = 16
 )
+
+// tilesOf returns the tiles of n pixels.
+func tilesOf(n int) int { return (n + winogradTile - 1) / winogradTile }
 
 // WinogradForward returns what computes the convolution by tiles, if that is possible and faster
 // than Forward.
@@ -50,11 +64,16 @@ func (s *ConvShape) WinogradBackward() (k Winograd, ok bool) {
 	return k, s.byTiles()
 }
 
-// byTiles reports whether Winograd can compute s, and should: below 16 channels the transforms
-// cost what the products save.
+// byTiles reports whether Winograd can compute s, and should: transforms take about as long as so many
+// multiplications for each channel of a tile, and tiles at the edge of small images are mostly empty.
 func (s *ConvShape) byTiles() bool {
-	return s.KH == 3 && s.KW == 3 && s.StrideH == 1 && s.StrideW == 1 && s.DilH == 1 && s.DilW == 1 && s.Groups == 1 &&
-		min(s.C, s.O) >= 16 && s.C%8 == 0 && s.O%8 == 0
+	if s.KH != 3 || s.KW != 3 || s.StrideH != 1 || s.StrideW != 1 || s.DilH != 1 || s.DilW != 1 || s.Groups != 1 ||
+		min(s.C, s.O) < 16 || s.C%8 != 0 || s.O%8 != 0 {
+		return false
+	}
+	const transforms = 350
+	tile := tilePoints*s.C*s.O + transforms*(s.C+s.O)
+	return tilesOf(s.OH)*tilesOf(s.OW)*tile < kernelTaps*s.OH*s.OW*s.C*s.O
 }
 
 // Size returns the length of the packed weights.
@@ -92,69 +111,118 @@ func (k *Winograd) PackPanel(dst, w []float32, i int) {
 	spreadWeights(u, g, plane)
 }
 
-// tiles returns how many tiles go through the products together: as many as fit into the
-// second-level cache next to the weights, and about the same number each time.
+// all returns the number of tiles of some rows.
+func (k *Winograd) all(rows int) int { return tilesOf(rows) * tilesOf(k.OW) }
+
+// tiles returns how many tiles go through the products together: as many as fit into the second-level cache next to the
+// weights, and about the same number each time. The products take six rows at a time.
 func (k *Winograd) tiles() int {
-	const room = 24 << 10
-	all := (k.OH + 1) / 2 * ((k.OW + 1) / 2)
-	most := max(room/(tilePoints*(k.C+k.O)), 6)
+	const room, rows = 24 << 10, 6
+	all := k.all(k.OH)
+	most := max(room/(tilePoints*(k.C+k.O)), rows)
 	times := (all + most - 1) / most
-	return (all + times - 1) / times
+	return min(ceil((all+times-1)/times, rows), all)
 }
 
-// apart returns the elements from one point to the next for tiles of some channels.
-func (k *Winograd) apart(tiles, channels int) int { return tiles*channels + lineFloats }
+// pointLen returns the elements from one point to the next for tiles of some channels.
+func pointLen(tiles, channels int) int { return tiles*channels + lineFloats }
+
+// A tileRoom is where tiles are transformed.
+type tileRoom struct {
+	in, out       []float32 // the points of the channels read and written
+	inPoint       int       // from one point to the next
+	outPoint      int
+	window, pixel []float32 // of one tile at an edge, as it is read and written
+}
+
+// roomLen returns the length of the scratch for some tiles.
+func (k *Winograd) roomLen(tiles int) int {
+	return tilePoints*(pointLen(tiles, k.C)+pointLen(tiles, k.O)) + tilePoints*k.C + tilePixels*k.O
+}
+
+func (k *Winograd) room(scratch []float32, tiles int) (r tileRoom) {
+	take := func(n int) (part []float32) {
+		part, scratch = scratch[:n:n], scratch[n:]
+		return part
+	}
+	r.inPoint, r.outPoint = pointLen(tiles, k.C), pointLen(tiles, k.O)
+	r.window, r.pixel = take(tilePoints*k.C), take(tilePixels*k.O)
+	r.in, r.out = take(tilePoints*r.inPoint), take(tilePoints*r.outPoint)
+	return r
+}
 
 // ScratchLen returns the length of the scratch of Rows.
-func (k *Winograd) ScratchLen() int {
-	n := k.tiles()
-	return tilePoints * (k.apart(n, k.C) + k.apart(n, k.O))
-}
+func (k *Winograd) ScratchLen() int { return k.roomLen(k.tiles()) }
 
-// Rows computes rows oh0, which is even, to oh1−1 of image n of y from x, or adds them to y. Only the last row of
-// an image may end inside a tile: oh1 is even or OH. packed comes from Pack; bias may be nil; x
-// has a border of zeros as wide as the kernel reaches; scratch has ScratchLen elements. The
-// border of y is left alone.
+// Rows computes rows oh0 to oh1−1 of image n of y from x, or adds them to y. oh0 is a multiple of four; oh1 is one
+// or OH. packed comes from Pack; bias may be nil; x has a border of zeros as wide as the kernel reaches; scratch
+// has ScratchLen elements. The border of y is left alone.
 func (k *Winograd) Rows(y []float32, yl Layout, x []float32, xl Layout, packed, bias, scratch []float32, n, oh0, oh1 int, add bool) {
 	k.check(y, yl, x, xl, n, oh0, oh1)
-	all, most := (oh1-oh0+1)/2*((k.OW+1)/2), k.tiles()
+	all, most := k.all(oh1-oh0), k.tiles()
 	for first := 0; first < all; first += most {
 		tiles := min(most, all-first)
-		inPoint, outPoint := k.apart(tiles, k.C), k.apart(tiles, k.O)
-		k.eachRun(first, first+tiles, oh0, oh1, func(r run) {
-			spreadTiles(scratch[r.first*k.C:], x[xl.At(n, r.h-k.PadTop, r.w-k.PadLeft, 0):], k.spreading(xl, r, inPoint))
-		})
-		products := scratch[tilePoints*inPoint:]
-		k.multiply(products, scratch, packed, tiles, inPoint, outPoint)
-		k.eachRun(first, first+tiles, oh0, oh1, func(r run) {
-			t := gathering{tiles: r.tiles, channels: k.O, point: outPoint, row: yl.SH, pixel: yl.SW, add: add}
-			if r.flat { // the first pixels are written over the others
-				t.row = 0
-			}
-			if r.single {
-				t.pixel = 0
-			}
-			gatherTiles(y[yl.At(n, r.h, r.w, 0):], products[r.first*k.O:], bias, t)
-		})
+		room := k.room(scratch, tiles)
+		k.eachRun(first, tiles, oh0, oh1, func(r tileRun) { k.spread(&room, x, xl, n, r) })
+		k.multiply(&room, packed, tiles)
+		k.eachRun(first, tiles, oh0, oh1, func(r tileRun) { k.gather(&room, y, yl, bias, n, r, add) })
 	}
 }
 
-// spreading returns where the values of a run of tiles lie.
-func (k *Winograd) spreading(xl Layout, r run, point int) spreading {
-	t := spreading{tiles: r.tiles, channels: k.C, point: point, xTile: 2 * xl.SW, row: xl.SH, row3: 3 * xl.SH, column: xl.SW, column3: 3 * xl.SW}
-	if r.flat { // they count for pixels that do not exist
-		t.row3 = 2 * xl.SH
+// spread transforms what the tiles of a run read of image n.
+func (k *Winograd) spread(room *tileRoom, x []float32, xl Layout, n int, r tileRun) {
+	dst, x := room.in[r.first*k.C:], x[xl.At(n, r.h-k.PadTop, r.w-k.PadLeft, 0):]
+	s := spreading{tiles: r.tiles, channels: k.C, point: room.inPoint, row: xl.SH, pixel: xl.SW}
+	if r.whole() {
+		spreadTiles(dst, x, s)
+		return
 	}
-	if r.single {
-		t.column3 = 2 * xl.SW
+	l := Dense(1, tileWindow, tileWindow, k.C)
+	s.tiles, s.row, s.pixel = 1, l.SH, l.SW
+	const more = tileWindow - winogradTile // pixels that a tile reads
+	for t := range r.tiles {
+		copyPixels(room.window, l, x[t*winogradTile*xl.SW:], xl, r.rows+more, r.cols+more, true)
+		spreadTiles(dst[t*k.C:], room.window, s)
 	}
-	return t
+}
+
+// gather transforms the products of the tiles of a run into pixels of image n.
+func (k *Winograd) gather(room *tileRoom, y []float32, yl Layout, bias []float32, n int, r tileRun, add bool) {
+	m, y := room.out[r.first*k.O:], y[yl.At(n, r.h, r.w, 0):]
+	s := spreading{tiles: r.tiles, channels: k.O, point: room.outPoint, row: yl.SH, pixel: yl.SW}
+	if r.whole() {
+		gatherTiles(y, m, bias, s, add)
+		return
+	}
+	l := Dense(1, winogradTile, winogradTile, k.O)
+	s.tiles, s.row, s.pixel = 1, l.SH, l.SW
+	for t := range r.tiles {
+		tile := y[t*winogradTile*yl.SW:]
+		if add {
+			copyPixels(room.pixel, l, tile, yl, r.rows, r.cols, true)
+		}
+		gatherTiles(room.pixel, m[t*k.O:], bias, s, add)
+		copyPixels(tile, yl, room.pixel, l, r.rows, r.cols, false)
+	}
+}
+
+// copyPixels copies rows × columns pixels, from the front of src to
+// that of dst. With clears it clears all of dst first.
+func copyPixels(dst []float32, dl Layout, src []float32, sl Layout, rows, columns int, clears bool) {
+	if clears {
+		clear(dst)
+	}
+	for h := range rows {
+		for w := range columns {
+			copy(dst[h*dl.SH+w*dl.SW:][:dl.C], src[h*sl.SH+w*sl.SW:][:sl.C])
+		}
+	}
 }
 
 // check makes sure that no index leaves its slice.
 func (k *Winograd) check(y []float32, yl Layout, x []float32, xl Layout, n, oh0, oh1 int) {
 	imageRange("winograd", n, n+1, yl, xl)
-	if oh0 < 0 || oh1 > k.OH || oh0%2 != 0 || oh1%2 != 0 && oh1 != k.OH {
+	if oh0 < 0 || oh1 > k.OH || oh0%winogradTile != 0 || oh1%winogradTile != 0 && oh1 != k.OH {
 		panic(fmt.Sprintf("kernels: winograd: rows %d to %d of %d", oh0, oh1, k.OH))
 	}
 	for _, t := range []struct {
@@ -172,40 +240,52 @@ func (k *Winograd) check(y []float32, yl Layout, x []float32, xl Layout, n, oh0,
 }
 
 // multiply computes the products of each point: those of tiles tiles with the weights.
-func (k *Winograd) multiply(products, values, packed []float32, tiles, inPoint, outPoint int) {
+func (k *Winograd) multiply(room *tileRoom, packed []float32, tiles int) {
 	var zero [1]int
 	g := GEMM{M: tiles, K: k.C, AOff: zero[:], BOff: zero[:], RS: k.C, CS: 1, LDC: k.O}
 	for j := 0; j < k.O; j += panelWidth {
 		g.BS = panel(j, k.O)
 		g.N = min(g.BS, k.O-j)
-		g.A, g.B, g.C = values, packed, products[j:]
-		g.RunEach(tilePoints, inPoint, k.C*g.BS, outPoint)
+		g.A, g.B, g.C = room.in, packed, room.out[j:]
+		g.RunEach(tilePoints, room.inPoint, k.C*g.BS, room.outPoint)
 		packed = packed[tilePoints*k.C*g.BS:]
 	}
 }
 
-// A run is a number of neighbouring tiles of one row of tiles.
-type run struct {
-	first  int // place among the tiles that go together
-	tiles  int
-	h, w   int  // first pixel of the first tile
-	single bool // the tiles are one, and have one column of pixels
-	flat   bool // the tiles have one row of pixels
+// A tileRun is a number of neighbouring tiles of one row of tiles.
+type tileRun struct {
+	first      int // place among the tiles that go together
+	tiles      int
+	h, w       int // first pixel of the first tile
+	rows, cols int // pixels of a tile; fewer than 4 in the only one of a run at an edge
 }
 
-// eachRun calls f for the runs of tiles from first to end−1 of rows oh0 to oh1−1. A tile at an
-// odd end is a run of its own.
-func (k *Winograd) eachRun(first, end, oh0, oh1 int, f func(r run)) {
-	wide, whole := (k.OW+1)/2, k.OW/2
+// eachRun calls f for the runs of tiles from first to end−1, counted through rows of wide tiles and
+// rows×cols output pixels.
+func eachRun(first, end, wide, rows, cols int, f func(r tileRun)) {
+	whole := cols / winogradTile
+	h, w := first/wide, first%wide
 	for i := first; i < end; {
-		r := run{first: i - first, h: oh0 + i/wide*2, w: i % wide * 2}
-		r.flat = r.h+1 == oh1
-		if i%wide == whole {
-			r.tiles, r.single = 1, true
-		} else {
-			r.tiles = min(whole-i%wide, end-i)
+		r := tileRun{first: i - first, tiles: 1, h: h * winogradTile, w: w * winogradTile}
+		r.rows, r.cols = min(winogradTile, rows-r.h), min(winogradTile, cols-r.w)
+		if w < whole {
+			r.tiles = min(whole-w, end-i)
 		}
 		f(r)
 		i += r.tiles
+		if w += r.tiles; w == wide {
+			h, w = h+1, 0
+		}
 	}
+}
+
+// whole reports whether the tiles have all their pixels.
+func (r tileRun) whole() bool { return r.rows == winogradTile && r.cols == winogradTile }
+
+// eachRun calls f for the runs of so many tiles from first on, counted in rows oh0 to oh1−1.
+func (k *Winograd) eachRun(first, tiles, oh0, oh1 int, f func(r tileRun)) {
+	eachRun(first, first+tiles, tilesOf(k.OW), oh1-oh0, k.OW, func(r tileRun) {
+		r.h += oh0
+		f(r)
+	})
 }

@@ -3,9 +3,11 @@ package kernels
 import "github.com/bitgrad/bitgrad/internal/cpu"
 
 var (
-	spreadTiles   = spreadTilesPortable
-	gatherTiles   = gatherTilesPortable
-	spreadWeights = spreadWeightsPortable
+	spreadTiles     = spreadTilesPortable
+	gatherTiles     = gatherTilesPortable
+	spreadWeights   = spreadWeightsPortable
+	spreadGradients = spreadGradientsPortable
+	gatherWeights   = gatherWeightsPortable
 )
 
 func init() {
@@ -15,102 +17,188 @@ func init() {
 	})
 }
 
-// A spreading says where the values of neighbouring tiles lie and where their points go. Distances are
+// The points of Winograd and what its matrices have of them. The generator of the assembly has them too.
+const (
+	pointA, pointB = 5.0 / 8, 3.0 / 2
+	a2, b2         = pointA * pointA, pointB * pointB
+	a3, b3         = pointA * a2, pointB * b2
+	n0             = a2 * b2
+	nA, nB         = 2 * a2 * (a2 - b2), 2 * b2 * (b2 - a2)
+)
+
+// A spreading says where the pixels of neighbouring tiles lie and where their points do. Distances are
 // in elements.
 type spreading struct {
 	tiles, channels int
 	point           int // from one point to the next; a tile of a point has as many elements as channels
-	xTile           int // from one tile of x to the next
-	row, column     int // from the first row to the second, from the second to the third; likewise columns
-	row3, column3   int // from the first one to the last
+	row, pixel      int // from one row of pixels to the next, from a pixel to the next
+}
+
+// last returns the place of the last of edge × edge pixels of the last tile, and that of the last point.
+func (s *spreading) last(edge int) (pixel, point int) {
+	return (edge-1)*s.row + ((s.tiles-1)*winogradTile+edge-1)*s.pixel + s.channels - 1, (tilePoints-1)*s.point + s.tiles*s.channels - 1
+}
+
+// A line is a row or a column of a square, or a part of one.
+type line [tileWindow]float32
+
+// A square is a matrix of numbers of one channel of a tile, or a part of one.
+type square [tileWindow]line
+
+// apply applies f to the first rows rows of m, then to the columns of what results, columns of them.
+func (m *square) apply(rows, columns int, f func(line) line) {
+	for i := range rows {
+		m[i] = f(m[i])
+	}
+	for j := range columns {
+		var v line
+		for i := range m {
+			v[i] = m[i][j]
+		}
+		for i, x := range f(v) {
+			m[i][j] = x
+		}
+	}
 }
 
 // spreadTilesPortable computes dst[point][tile][c] = Bᵀ·x·B.
 func spreadTilesPortable(dst, x []float32, s spreading) {
-	rows := [4]int{0, s.row, 2 * s.row, s.row3}
-	for t := range s.tiles {
-		for c := range s.channels {
-			var b [4][4]float32 // x·B
-			for i, at := range rows {
-				x := x[t*s.xTile+c+at:]
-				b[i][0], b[i][1], b[i][2], b[i][3] = spread(x[0], x[s.column], x[2*s.column], x[s.column3])
-			}
-			d := dst[t*s.channels+c:]
-			for j := range 4 {
-				at, down := j*s.point, 4*s.point
-				d[at], d[at+down], d[at+2*down], d[at+3*down] = spread(b[0][j], b[1][j], b[2][j], b[3][j])
+	s.each(func(tile, c int) {
+		var m square
+		for i := range m {
+			for j := range m[i] {
+				m[i][j] = x[i*s.row+(winogradTile*tile+j)*s.pixel+c]
 			}
 		}
+		m.apply(tileWindow, tileWindow, spread)
+		m.store(dst[tile*s.channels+c:], s.point)
+	})
+}
+
+// each calls f for every channel of every tile.
+func (s *spreading) each(f func(tile, c int)) {
+	for t := range s.tiles {
+		for c := range s.channels {
+			f(t, c)
+		}
+	}
+}
+
+// load reads points that lie some elements apart.
+func (m *square) load(from []float32, apart int) {
+	for i := range tilePoints {
+		m[i/tileWindow][i%tileWindow] = from[i*apart]
+	}
+}
+
+// store writes points some elements apart.
+func (m *square) store(to []float32, apart int) {
+	for i := range tilePoints {
+		to[i*apart] = m[i/tileWindow][i%tileWindow]
 	}
 }
 
 // spread multiplies by Bᵀ.
-func spread(a, b, c, d float32) (float32, float32, float32, float32) {
-	return a - c, b + c, c - b, b - d
-}
-
-// A gathering says where the products of neighbouring tiles lie and where their pixels go. Distances are in
-// elements.
-type gathering struct {
-	tiles, channels int
-	point           int // from one point to the next; a tile of a point has as many elements as channels
-	row, pixel      int // from the first row of y to the second, from a pixel to the next; 0 where there is none
-	add             bool
-}
-
-// gatherTilesPortable computes y = Aᵀ·m·A + bias, the last of the 2×2 pixels first, or adds it to y. The bias may be
-// nil.
-func gatherTilesPortable(y, m, bias []float32, g gathering) {
-	for t := range g.tiles {
-		for c := range g.channels {
-			m := m[t*g.channels+c:]
-			var a [2][4]float32 // Aᵀ·m
-			for j := range 4 {
-				m := m[j*g.point:]
-				a[0][j], a[1][j] = gather(m[0], m[4*g.point], m[8*g.point], m[12*g.point])
-			}
-			var b float32
-			if bias != nil {
-				b = bias[c]
-			}
-			at := 2*t*g.pixel + c
-			places := [4]int{at, at + g.pixel, at + g.row, at + g.row + g.pixel}
-			var v [4]float32
-			v[0], v[1] = gather(a[0][0], a[0][1], a[0][2], a[0][3])
-			v[2], v[3] = gather(a[1][0], a[1][1], a[1][2], a[1][3])
-			for i, at := range places {
-				v[i] += b
-				if g.add {
-					v[i] += y[at]
-				}
-			}
-			for i := 3; i >= 0; i-- {
-				y[places[i]] = v[i]
-			}
-		}
+func spread(x line) line {
+	p, q := x[4]-b2*x[2], x[3]-b2*x[1]
+	r, s := x[4]-a2*x[2], x[3]-a2*x[1]
+	return line{
+		n0*x[0] + (x[4] - (a2+b2)*x[2]),
+		p + pointA*q, p - pointA*q,
+		r + pointB*s, r - pointB*s,
+		n0*x[1] + (x[5] - (a2+b2)*x[3]),
 	}
 }
 
+// gatherTilesPortable computes y = Aᵀ·m·A + bias for 4×4 pixels of each tile, or adds it to y. The bias may be nil.
+func gatherTilesPortable(y, m, bias []float32, s spreading, add bool) {
+	s.each(func(tile, c int) {
+		var v square
+		v.load(m[tile*s.channels+c:], s.point)
+		v.apply(tileWindow, winogradTile, gather)
+		for i := range winogradTile {
+			for j := range winogradTile {
+				at := i*s.row + (winogradTile*tile+j)*s.pixel + c
+				sum := v[i][j]
+				if bias != nil {
+					sum += bias[c]
+				}
+				if add {
+					sum += y[at]
+				}
+				y[at] = sum
+			}
+		}
+	})
+}
+
 // gather multiplies by Aᵀ.
-func gather(a, b, c, d float32) (float32, float32) { return b + c + a, b - c - d }
+func gather(m line) line {
+	s, d := m[1]+m[2], m[1]-m[2]
+	t, e := m[3]+m[4], m[3]-m[4]
+	return line{m[0] + s + t, pointA*d + pointB*e, a2*s + b2*t, m[5] + a3*d + b3*e}
+}
 
 // spreadWeightsPortable computes u[point] = G·g·Gᵀ for kernels whose nine taps lie in planes of n
-// elements, into 16 such planes. u and g may overlap by whole planes.
+// elements, into 36 such planes. u and g may overlap by whole planes.
 func spreadWeightsPortable(u, g []float32, n int) {
-	for i := range n {
-		var b [4][3]float32 // G·g
-		for j := range 3 {
-			b[0][j], b[1][j], b[2][j], b[3][j] = spreadTaps(g[j*n+i], g[(3+j)*n+i], g[(6+j)*n+i])
+	for c := range n {
+		var m square
+		for i := range kernelTaps {
+			m[i/3][i%3] = g[i*n+c]
 		}
-		for p, b := range b {
-			at := 4*p*n + i
-			u[at], u[at+n], u[at+2*n], u[at+3*n] = spreadTaps(b[0], b[1], b[2])
-		}
+		m.apply(3, tileWindow, spreadTaps)
+		m.store(u[c:], n)
 	}
 }
 
 // spreadTaps multiplies by G.
-func spreadTaps(a, b, c float32) (float32, float32, float32, float32) {
-	s := a + c
-	return a, (s + b) * 0.5, (s - b) * 0.5, c
+func spreadTaps(g line) line {
+	s, d := g[0]*(1/nA)+g[2]*(a2/nA), g[1]*(pointA/nA)
+	t, e := g[0]*(1/nB)+g[2]*(b2/nB), g[1]*(pointB/nB)
+	return line{g[0] * (1 / n0), s + d, s - d, t + e, t - e, g[2]}
+}
+
+// spreadGradientsPortable computes dst[point][tile][c] = A·dy·Aᵀ for 4×4 pixels of each tile.
+func spreadGradientsPortable(dst, dy []float32, s spreading) {
+	s.each(func(tile, c int) {
+		var m square
+		for i := range winogradTile {
+			for j := range winogradTile {
+				m[i][j] = dy[i*s.row+(winogradTile*tile+j)*s.pixel+c]
+			}
+		}
+		m.apply(winogradTile, tileWindow, spreadPixels)
+		m.store(dst[tile*s.channels+c:], s.point)
+	})
+}
+
+// spreadPixels multiplies by A.
+func spreadPixels(d line) line {
+	s, o := d[0]+a2*d[2], pointA*(d[1]+a2*d[3])
+	t, p := d[0]+b2*d[2], pointB*(d[1]+b2*d[3])
+	return line{d[0], s + o, s - o, t + p, t - p, d[3]}
+}
+
+// gatherWeightsPortable computes Gᵀ·u·G for 36 planes of n elements, into the first nine of them.
+func gatherWeightsPortable(u []float32, n int) {
+	for c := range n {
+		var m square
+		m.load(u[c:], n)
+		m.apply(tileWindow, 3, gatherTaps)
+		for i := range kernelTaps {
+			u[i*n+c] = m[i/3][i%3]
+		}
+	}
+}
+
+// gatherTaps multiplies by Gᵀ.
+func gatherTaps(u line) line {
+	s, d := u[1]+u[2], u[1]-u[2]
+	t, e := u[3]+u[4], u[3]-u[4]
+	return line{
+		u[0]*(1/n0) + s*(1/nA) + t*(1/nB),
+		d*(pointA/nA) + e*(pointB/nB),
+		u[5] + s*(a2/nA) + t*(b2/nB),
+	}
 }

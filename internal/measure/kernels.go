@@ -212,7 +212,16 @@ func (s *shape) convKernels(pool *autograd.Pool, batch int) []kernel {
 	}
 	if k, ok := c.WinogradWeight(); ok {
 		dw, scratch := perWorker[float32](pool, k.Size()), perWorker[float32](pool, k.ScratchLen())
-		weight.tiles, weight.run = true, over(func(worker, n int) { k.Image(dw[worker], x, xl, y, yl, scratch[worker], n, false) })
+		parts := (batch + weightImages - 1) / weightImages
+		weight.tiles, weight.run = true, func() {
+			pool.Run(parts, func(worker, i int) {
+				sum := k.Begin(dw[worker], scratch[worker])
+				for n := i * weightImages; n < min((i+1)*weightImages, batch); n++ {
+					sum.Image(x, xl, y, yl, n)
+				}
+				sum.End()
+			})
+		}
 	} else {
 		dw := perWorker[float32](pool, len(w))
 		weight.run = over(func(worker, n int) { c.BackwardWeight(dw[worker], x, xl, y, yl, n, n+1, false) })
@@ -220,6 +229,10 @@ func (s *shape) convKernels(pool *autograd.Pool, batch int) []kernel {
 	onBytes := over(func(worker, n int) { integer.Rows(acc[worker], codes, xl, packed, scratch[worker], n, 0, c.OH) })
 	return []kernel{forward, backward, weight, {name: ByteKernel, bytes: in + 4*out + int64(len(w)), run: onBytes}}
 }
+
+// weightImages is how many images a worker adds up for the gradient of a weight where it goes by tiles, which are too
+// few in one.
+const weightImages = 8
 
 // perWorker returns a slice of n elements for every worker.
 func perWorker[T any](pool *autograd.Pool, n int) [][]T {
