@@ -4388,11 +4388,14 @@ avx2_1_init:
 	VMOVUPS 32(CX), Y5
 
 avx2_1_begin:
-	MOVQ 72(AX), CX
-	MOVQ 80(AX), SI
-	MOVQ 88(AX), DI
-	LEAQ (DI)(DI*2), R9
-	XORQ R10, R10
+	MOVQ       184(AX), CX
+	MOVQ       96(AX), DX
+	PREFETCHT0 (CX)
+	MOVQ       72(AX), CX
+	MOVQ       80(AX), SI
+	MOVQ       88(AX), DI
+	LEAQ       (DI)(DI*2), R9
+	XORQ       R10, R10
 
 avx2_1_segment:
 	CMPQ R10, 48(AX)
@@ -4518,11 +4521,16 @@ avx2_2_init:
 	VMOVAPS Y5, Y7
 
 avx2_2_begin:
-	MOVQ 72(AX), DX
-	MOVQ 80(AX), DI
-	MOVQ 88(AX), R8
-	LEAQ (R8)(R8*2), R10
-	XORQ R11, R11
+	MOVQ       184(AX), CX
+	MOVQ       96(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	MOVQ       72(AX), DX
+	MOVQ       80(AX), DI
+	MOVQ       88(AX), R8
+	LEAQ       (R8)(R8*2), R10
+	XORQ       R11, R11
 
 avx2_2_segment:
 	CMPQ R11, 48(AX)
@@ -4675,11 +4683,18 @@ avx2_3_init:
 	VMOVAPS Y5, Y9
 
 avx2_3_begin:
-	MOVQ 72(AX), DX
-	MOVQ 80(AX), DI
-	MOVQ 88(AX), R8
-	LEAQ (R8)(R8*2), R10
-	XORQ R11, R11
+	MOVQ       184(AX), CX
+	MOVQ       96(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	MOVQ       72(AX), DX
+	MOVQ       80(AX), DI
+	MOVQ       88(AX), R8
+	LEAQ       (R8)(R8*2), R10
+	XORQ       R11, R11
 
 avx2_3_segment:
 	CMPQ R11, 48(AX)
@@ -4859,12 +4874,21 @@ avx2_4_init:
 	VMOVAPS Y5, Y11
 
 avx2_4_begin:
-	MOVQ 72(AX), DX
-	LEAQ (DX)(DX*2), BX
-	MOVQ 80(AX), R8
-	MOVQ 88(AX), R9
-	LEAQ (R9)(R9*2), R11
-	XORQ R12, R12
+	MOVQ       184(AX), CX
+	MOVQ       96(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	MOVQ       72(AX), DX
+	LEAQ       (DX)(DX*2), BX
+	MOVQ       80(AX), R8
+	MOVQ       88(AX), R9
+	LEAQ       (R9)(R9*2), R11
+	XORQ       R12, R12
 
 avx2_4_segment:
 	CMPQ R12, 48(AX)
@@ -5071,12 +5095,23 @@ avx2_5_init:
 	VMOVAPS Y5, Y13
 
 avx2_5_begin:
-	MOVQ 72(AX), DX
-	LEAQ (DX)(DX*2), BX
-	MOVQ 80(AX), R8
-	MOVQ 88(AX), R9
-	LEAQ (R9)(R9*2), R11
-	XORQ R12, R12
+	MOVQ       184(AX), CX
+	MOVQ       96(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	MOVQ       72(AX), DX
+	LEAQ       (DX)(DX*2), BX
+	MOVQ       80(AX), R8
+	MOVQ       88(AX), R9
+	LEAQ       (R9)(R9*2), R11
+	XORQ       R12, R12
 
 avx2_5_segment:
 	CMPQ R12, 48(AX)
@@ -5310,13 +5345,26 @@ avx2_6_init:
 	VMOVAPS Y5, Y15
 
 avx2_6_begin:
-	MOVQ 72(AX), DX
-	LEAQ (DX)(DX*2), BX
-	LEAQ (BX)(DX*2), SI
-	MOVQ 80(AX), R9
-	MOVQ 88(AX), R10
-	LEAQ (R10)(R10*2), R12
-	XORQ R13, R13
+	MOVQ       184(AX), CX
+	MOVQ       96(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	MOVQ       72(AX), DX
+	LEAQ       (DX)(DX*2), BX
+	LEAQ       (BX)(DX*2), SI
+	MOVQ       80(AX), R9
+	MOVQ       88(AX), R10
+	LEAQ       (R10)(R10*2), R12
+	XORQ       R13, R13
 
 avx2_6_segment:
 	CMPQ R13, 48(AX)
@@ -5582,11 +5630,14 @@ narrow_1_init:
 	VMASKMOVPS (CX), Y12, Y4
 
 narrow_1_begin:
-	MOVQ 72(AX), CX
-	MOVQ 80(AX), SI
-	MOVQ 88(AX), DI
-	LEAQ (DI)(DI*2), R9
-	XORQ R10, R10
+	MOVQ       184(AX), CX
+	MOVQ       96(AX), DX
+	PREFETCHT0 (CX)
+	MOVQ       72(AX), CX
+	MOVQ       80(AX), SI
+	MOVQ       88(AX), DI
+	LEAQ       (DI)(DI*2), R9
+	XORQ       R10, R10
 
 narrow_1_segment:
 	CMPQ R10, 48(AX)
@@ -5722,11 +5773,16 @@ narrow_2_init:
 	VMOVAPS    Y4, Y5
 
 narrow_2_begin:
-	MOVQ 72(AX), DX
-	MOVQ 80(AX), DI
-	MOVQ 88(AX), R8
-	LEAQ (R8)(R8*2), R10
-	XORQ R11, R11
+	MOVQ       184(AX), CX
+	MOVQ       96(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	MOVQ       72(AX), DX
+	MOVQ       80(AX), DI
+	MOVQ       88(AX), R8
+	LEAQ       (R8)(R8*2), R10
+	XORQ       R11, R11
 
 narrow_2_segment:
 	CMPQ R11, 48(AX)
@@ -5904,11 +5960,18 @@ narrow_3_init:
 	VMOVAPS    Y4, Y6
 
 narrow_3_begin:
-	MOVQ 72(AX), DX
-	MOVQ 80(AX), DI
-	MOVQ 88(AX), R8
-	LEAQ (R8)(R8*2), R10
-	XORQ R11, R11
+	MOVQ       184(AX), CX
+	MOVQ       96(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	MOVQ       72(AX), DX
+	MOVQ       80(AX), DI
+	MOVQ       88(AX), R8
+	LEAQ       (R8)(R8*2), R10
+	XORQ       R11, R11
 
 narrow_3_segment:
 	CMPQ R11, 48(AX)
@@ -6128,12 +6191,21 @@ narrow_4_init:
 	VMOVAPS    Y4, Y7
 
 narrow_4_begin:
-	MOVQ 72(AX), DX
-	LEAQ (DX)(DX*2), BX
-	MOVQ 80(AX), R8
-	MOVQ 88(AX), R9
-	LEAQ (R9)(R9*2), R11
-	XORQ R12, R12
+	MOVQ       184(AX), CX
+	MOVQ       96(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	MOVQ       72(AX), DX
+	LEAQ       (DX)(DX*2), BX
+	MOVQ       80(AX), R8
+	MOVQ       88(AX), R9
+	LEAQ       (R9)(R9*2), R11
+	XORQ       R12, R12
 
 narrow_4_segment:
 	CMPQ R12, 48(AX)
@@ -6395,12 +6467,23 @@ narrow_5_init:
 	VMOVAPS    Y4, Y8
 
 narrow_5_begin:
-	MOVQ 72(AX), DX
-	LEAQ (DX)(DX*2), BX
-	MOVQ 80(AX), R8
-	MOVQ 88(AX), R9
-	LEAQ (R9)(R9*2), R11
-	XORQ R12, R12
+	MOVQ       184(AX), CX
+	MOVQ       96(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	MOVQ       72(AX), DX
+	LEAQ       (DX)(DX*2), BX
+	MOVQ       80(AX), R8
+	MOVQ       88(AX), R9
+	LEAQ       (R9)(R9*2), R11
+	XORQ       R12, R12
 
 narrow_5_segment:
 	CMPQ R12, 48(AX)
@@ -6704,13 +6787,26 @@ narrow_6_init:
 	VMOVAPS    Y4, Y9
 
 narrow_6_begin:
-	MOVQ 72(AX), DX
-	LEAQ (DX)(DX*2), BX
-	LEAQ (BX)(DX*2), SI
-	MOVQ 80(AX), R9
-	MOVQ 88(AX), R10
-	LEAQ (R10)(R10*2), R12
-	XORQ R13, R13
+	MOVQ       184(AX), CX
+	MOVQ       96(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	MOVQ       72(AX), DX
+	LEAQ       (DX)(DX*2), BX
+	LEAQ       (BX)(DX*2), SI
+	MOVQ       80(AX), R9
+	MOVQ       88(AX), R10
+	LEAQ       (R10)(R10*2), R12
+	XORQ       R13, R13
 
 narrow_6_segment:
 	CMPQ R13, 48(AX)
@@ -7056,13 +7152,28 @@ narrow_7_init:
 	VMOVAPS    Y4, Y10
 
 narrow_7_begin:
-	MOVQ 72(AX), DX
-	LEAQ (DX)(DX*2), BX
-	LEAQ (BX)(DX*2), SI
-	MOVQ 80(AX), R9
-	MOVQ 88(AX), R10
-	LEAQ (R10)(R10*2), R12
-	XORQ R13, R13
+	MOVQ       184(AX), CX
+	MOVQ       96(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	MOVQ       72(AX), DX
+	LEAQ       (DX)(DX*2), BX
+	LEAQ       (BX)(DX*2), SI
+	MOVQ       80(AX), R9
+	MOVQ       88(AX), R10
+	LEAQ       (R10)(R10*2), R12
+	XORQ       R13, R13
 
 narrow_7_segment:
 	CMPQ R13, 48(AX)
@@ -7450,14 +7561,31 @@ narrow_8_init:
 	VMOVAPS    Y4, Y11
 
 narrow_8_begin:
-	MOVQ 72(AX), DX
-	LEAQ (DX)(DX*2), BX
-	LEAQ (BX)(DX*2), SI
-	LEAQ (SI)(DX*2), DI
-	MOVQ 80(AX), R10
-	MOVQ 88(AX), R11
-	LEAQ (R11)(R11*2), R13
-	XORQ R14, R14
+	MOVQ       184(AX), CX
+	MOVQ       96(AX), DX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	ADDQ       DX, CX
+	PREFETCHT0 (CX)
+	MOVQ       72(AX), DX
+	LEAQ       (DX)(DX*2), BX
+	LEAQ       (BX)(DX*2), SI
+	LEAQ       (SI)(DX*2), DI
+	MOVQ       80(AX), R10
+	MOVQ       88(AX), R11
+	LEAQ       (R11)(R11*2), R13
+	XORQ       R14, R14
 
 narrow_8_segment:
 	CMPQ R14, 48(AX)

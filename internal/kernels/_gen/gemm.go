@@ -87,6 +87,16 @@ func (f function) loops(label, a, weights string, n, unroll, lines int, body fun
 	f.Label(label + "_store")
 }
 
+// fetch fetches what a tile of n rows is going to be written to, while its products are computed.
+func (f function) fetch(n int, c, ldc reg.Register) {
+	for i := range n {
+		f.PREFETCHT0(Mem{Base: c})
+		if i < n-1 {
+			f.ADDQ(ldc, c)
+		}
+	}
+}
+
 func (f function) gemm512(label string, n, vectors int) {
 	acc := func(i, v int) reg.VecPhysical { return zmm(4 + i*vectors + v) }
 	mask := reg.K1 // of the last vector
@@ -222,6 +232,7 @@ func (f function) gemm256(label string, n, vectors int) {
 		}
 	}
 	f.Label(label + "_begin")
+	f.fetch(n, f.load("out"), f.load("ldc"))
 	f.loops(label, "row", "weights", n, 4, 2, func(r *rows, b Mem) {
 		for v := range vectors {
 			load(b, v, ymm(v))
