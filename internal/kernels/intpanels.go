@@ -177,28 +177,27 @@ func (s *IntConv) rowsDepthwise(acc []int32, x []uint8, xl Layout, p *IntWeights
 // channels of a wider tensor, with weights that are packed in kernel rows.
 func (s *IntConv) rowsStrided(acc []int32, x []uint8, xl Layout, p *IntWeights, n, oh0, oh1 int) {
 	runs, run := s.runs()
-	for oh := oh0; oh < oh1; oh++ {
-		for ow := range s.OW {
-			d := acc[((oh-oh0)*s.OW+ow)*s.O:][:s.O]
-			copy(d, p.start[:s.O])
-			at := 0
-			for j := 0; j < s.O; j += panelWidth {
-				width := panel(j, s.O)
-				part := d[j:min(j+width, s.O)]
-				for i := range s.KH * run {
-					kh, kw, c := i/run, i%run/s.C, i%s.C
-					code := x[xl.At(n, oh*s.StrideH+kh*s.DilH-s.PadTop, ow*s.StrideW+kw-s.PadLeft, c)]
-					a := int32(code)
-					if s.Signed {
-						a = int32(int8(code))
-					}
-					k := i % run
-					w := p.data[at+(kh*p.length+k&^3)*width+k&3:]
-					for o := range part {
-						part[o] += a * int32(w[o*4])
-					}
+	at := 0
+	for j := 0; j < s.O; j += panelWidth {
+		width := panel(j, s.O)
+		weights, columns := p.data[at:][:runs*p.length*width], min(width, s.O-j)
+		at += len(weights)
+		for pixel := range (oh1 - oh0) * s.OW {
+			oh, ow := oh0+pixel/s.OW, pixel%s.OW
+			d := acc[pixel*s.O+j:][:columns]
+			copy(d, p.start[j:])
+			for i := range s.KH * run {
+				kh, kw, c := i/run, i%run/s.C, i%s.C
+				code := x[xl.At(n, oh*s.StrideH+kh*s.DilH-s.PadTop, ow*s.StrideW+kw-s.PadLeft, c)]
+				a := int32(code)
+				if s.Signed {
+					a = int32(int8(code))
 				}
-				at += runs * p.length * width
+				k := i % run
+				w := weights[(kh*p.length+k&^3)*width+k&3:]
+				for o := range d {
+					d[o] += a * int32(w[o*4])
+				}
 			}
 		}
 	}
