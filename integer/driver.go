@@ -121,7 +121,7 @@ func (d *ConvDriver) units() int { return (d.conv.OH + d.conv.RowUnit() - 1) / d
 // Wide reports whether accumulators are int64.
 func (d *ConvDriver) Wide() bool { return d.wide }
 
-// ScratchLen returns the lengths of the slices of a [Scratch].
+// ScratchLen returns the lengths of the slices of a [Scratch], which Compact may increase.
 func (d *ConvDriver) ScratchLen() (i32, i64, u8 int) {
 	n := d.block * d.conv.OW * d.conv.O
 	if d.wide {
@@ -131,7 +131,7 @@ func (d *ConvDriver) ScratchLen() (i32, i64, u8 int) {
 	if d.linear {
 		conv = d.batch(d.block)
 	}
-	return n + 2*d.conv.O, 0, conv.ScratchLen() // and the extremes of each channel
+	return n + 2*d.conv.O, 0, conv.ScratchLen() + d.weights.Room() // and the extremes of each channel
 }
 
 // batch returns the convolution that computes a linear layer for n images.
@@ -169,12 +169,12 @@ func (d *ConvDriver) SetWeights(levels []int32, zeroPoint int32) error {
 	return nil
 }
 
-// Compact stores weights that stay in as few bytes as the kernels can read: those of up to four bits in
-// as many bits. It allocates.
+// Compact stores weights that stay in as few bytes as the kernels can read: those of up to four bits in four or
+// two bits. It allocates, and comes after SetWeights and before ScratchLen.
 func (d *ConvDriver) Compact() {
 	if !d.wide {
 		d.codes = nil
-		d.conv.Compact(&d.weights)
+		d.weights.Compact()
 	}
 }
 

@@ -93,6 +93,7 @@ func driverCases(t testing.TB) map[string]*driverCase {
 		"plain":       newDriverCase(t, plain, false, 8, 4, 2),
 		"depthwise":   newDriverCase(t, depthwise, false, 3, 8, 2),
 		"linear":      newDriverCase(t, linear, true, 8, 8, 70),
+		"two bits":    newDriverCase(t, linear, true, 8, 2, 70),
 		"wide codes":  newDriverCase(t, conv, false, 12, 8, 3),
 		"wide both":   newDriverCase(t, depthwise, false, 16, 16, 2),
 		"wide linear": newDriverCase(t, linear, true, 8, 12, 70),
@@ -144,6 +145,24 @@ func TestDriverAccumulators(t *testing.T) {
 						t.Fatalf("Accumulators of image %d, row %d: wrong", n, oh)
 					}
 				}
+			}
+		})
+	}
+}
+
+// Compact weights, of which the scratch knows, give the same accumulators.
+func TestDriverCompact(t *testing.T) {
+	for name, c := range driverCases(t) {
+		t.Run(name, func(t *testing.T) {
+			c.d.SetRequant(nil)
+			c.d.Compact()
+			y := c.output(32)
+			if c.d.Wide() {
+				y = c.output(64)
+			}
+			c.d.Forward(y, c.x, 0, c.images, c.scratch(), nil)
+			if got := c.values(y); !slices.Equal(got, c.want) {
+				t.Error("wrong accumulators")
 			}
 		})
 	}

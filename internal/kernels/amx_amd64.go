@@ -92,13 +92,12 @@ func (s *IntConv) packTiles(p *IntWeights, w []uint8) {
 	l := s.lower(tileForm)
 	l.k = tileLength(l.run)
 	p.form, p.offset = tileForm, 0
-	p.length, p.data = l.k, resize(p.data, s.panelSize(&l))
-	s.packPanels(p.data, w, p.sums, &l)
+	s.packPanels(p, w, &l)
 }
 
 // rowsTiles is Rows for tileForm. One call computes the blocks of as many pixels that lie below one
 // another or, where the rows go on without a gap and are one, behind one another.
-func (s *IntConv) rowsTiles(acc []int32, x []uint8, xl Layout, p *IntWeights, n, oh0, oh1 int) {
+func (s *IntConv) rowsTiles(acc []int32, x []uint8, xl Layout, p *IntWeights, scratch []uint8, n, oh0, oh1 int) {
 	cg, og := s.groups()
 	runs, run := s.runs()
 	steps, depth := tileSteps(run)
@@ -112,13 +111,13 @@ func (s *IntConv) rowsTiles(acc []int32, x []uint8, xl Layout, p *IntWeights, n,
 		pixels, lines = pixels*lines, 1
 	}
 	first := xl.At(n, oh0*s.StrideH-s.PadTop, -s.PadLeft, 0)
-	at := 0
+	panels, _ := p.panels(scratch)
 	for g := range s.Groups {
 		for j := 0; j < og; j += panelWidth {
 			o, width := g*og+j, panel(j, og)
 			columns := min(width, og-j)
-			t.b, t.start = unsafe.Pointer(&p.data[at]), unsafe.Pointer(&p.start[o])
-			at += runs * p.length * width
+			weights := panels.next(runs * p.length * width)
+			t.b, t.start = unsafe.Pointer(&weights[0]), unsafe.Pointer(&p.start[o])
 			t.bs, t.bStep = 4*width, depth*width
 			for i := 0; i < pixels; {
 				height, blocks := balance(pixels-i, 2*tileSide), 1

@@ -21,6 +21,7 @@
 //	add codes         portable avx2 avx512    AddShift, AddFloat, AddShiftRows, AddFloatRows
 //	affine            portable avx2 avx512    RequantizeAffine, AccumulatorRange, FiniteRange
 //	channel sums      portable avx2 avx512    ChannelSums
+//	compact           portable avx2            IntWeights.Compact: the unpacking of weights of four bits and two
 //	depthwise         portable avx2 avx512    depthwise convolutions (rows of 3×3 by the form of AVX2), Average, SumCodes
 //	divide            portable avx2 avx512    Average, AverageBackward
 //	elementwise       portable avx2 avx512    ReLU, LeakyReLU, their Backward, Add, Axpy, Scale, ScaleBias, Mix, and AddReLU, ScaleBiasReLU, ScaleBiasAddReLU in one pass

@@ -33,7 +33,10 @@ type IntWeights struct {
 	weave  []uint8 // panelForm: how rows are woven, if they are
 	order  []int32 // pairForm and narrowForm: place of each packed weight in a kernel, or −1
 	block  int     // narrowForm: steps between two widenings
-	width  int     // narrowForm: bits of a packed weight, 8 before Compact
+	width  int     // bits of a packed weight, 8 before Compact
+	panel  int     // panelForm, narrowForm and tileForm: bytes of the largest panel,
+	all    int     // and of all
+	room   int     // scratch for a panel of compact weights
 	taps   []int16 // winogradForm: room for packing
 	plan   winogradPlan
 }
@@ -77,6 +80,7 @@ func (s *IntConv) Pack(p *IntWeights, w []uint8) {
 		panic(fmt.Sprintf("kernels: integer conv: %d weights, the shape has %d", len(w), s.WeightSize()))
 	}
 	p.sums = resize(p.sums, s.O)
+	p.width, p.panel, p.room = 8, 0, 0
 	if s.packOwn(p, w) {
 		return
 	}
@@ -86,8 +90,7 @@ func (s *IntConv) Pack(p *IntWeights, w []uint8) {
 	}
 	l := s.lower(panelForm)
 	p.form, p.offset = panelForm, s.offset()
-	p.length, p.data = l.k, resize(p.data, s.panelSize(&l))
-	s.packPanels(p.data, w, p.sums, &l)
+	s.packPanels(p, w, &l)
 	if l.gather {
 		s.setWeave(p)
 	}
@@ -130,7 +133,7 @@ func ceil(n, unit int) int { return (n + unit - 1) / unit * unit }
 
 // Rows computes the accumulators of output rows oh0..oh1-1 of image n into acc,
 // dense [oh1-oh0 OW O]. p comes from Pack and Start. x has a border of zero points at least
-// as wide as the padding, and Slack elements after the last. scratch has ScratchLen bytes.
+// as wide as the padding, and Slack elements after the last. scratch has ScratchLen + p.Room bytes.
 func (s *IntConv) Rows(acc []int32, x []uint8, xl Layout, p *IntWeights, scratch []uint8, n, oh0, oh1 int) {
 	if n < 0 || n >= xl.N || oh0 < 0 || oh1 > s.OH {
 		panic(fmt.Sprintf("kernels: integer conv: rows %d to %d of %d, image %d of %d", oh0, oh1, s.OH, n, xl.N))
@@ -149,7 +152,7 @@ func (s *IntConv) Rows(acc []int32, x []uint8, xl Layout, p *IntWeights, scratch
 	case p.form == tapForm:
 		s.rowsDepthwise(acc, x, xl, p, n, oh0, oh1)
 	case inPlace && s.rows() && s.KW > 1 && !xl.Packed():
-		s.rowsStrided(acc, x, xl, p, n, oh0, oh1)
+		s.rowsStrided(acc, x, xl, p, scratch, n, oh0, oh1)
 	case p.form == panelForm:
 		s.rowsPanels(acc, x, xl, p, scratch, n, oh0, oh1)
 	default:

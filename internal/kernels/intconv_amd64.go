@@ -32,7 +32,7 @@ func (s *IntConv) ScratchLen() int {
 	}
 	for _, form := range []intForm{pairForm, narrowForm} { // the weights choose
 		l := s.lower(form)
-		most = max(most, l.bytes(s.band(&l))+s.compactRoom())
+		most = max(most, l.bytes(s.band(&l)))
 	}
 	return most
 }
@@ -73,7 +73,7 @@ func (s *IntConv) rowsOwn(acc []int32, x []uint8, xl Layout, p *IntWeights, scra
 		s.rowsDepth(acc, x, xl, p, n, oh0, oh1)
 		return
 	case tileForm:
-		s.rowsTiles(acc, x, xl, p, n, oh0, oh1)
+		s.rowsTiles(acc, x, xl, p, scratch, n, oh0, oh1)
 		return
 	}
 	if p.form == winogradForm {
@@ -83,13 +83,10 @@ func (s *IntConv) rowsOwn(acc []int32, x []uint8, xl Layout, p *IntWeights, scra
 		s.rowsWinograd(acc, x, xl, p, scratch, n, oh0, oh1)
 		return
 	}
+	panels, scratch := p.panels(scratch)
 	l := s.lower(p.form)
 	band := s.band(&l)
-	need, room := l.bytes(min(band, oh1-oh0)), 0
-	if p.form == narrowForm && p.width < 8 {
-		room = s.compactRoom()
-	}
-	if len(scratch) < need+room {
+	if len(scratch) < l.bytes(min(band, oh1-oh0)) {
 		panic("kernels: integer conv: the scratch is too short")
 	}
 	for oh := oh0; oh < oh1; oh += band {
@@ -99,6 +96,6 @@ func (s *IntConv) rowsOwn(acc []int32, x []uint8, xl Layout, p *IntWeights, scra
 		} else {
 			s.fill(&l, scratch, x, xl, n, oh, rows)
 		}
-		s.multiply(acc[(oh-oh0)*s.OW*s.O:], p, &l, scratch, scratch[need:][:room], rows)
+		s.multiply(acc[(oh-oh0)*s.OW*s.O:], p, panels, &l, scratch, rows)
 	}
 }

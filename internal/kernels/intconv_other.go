@@ -30,6 +30,3 @@ func (s *IntConv) rowsOwn([]int32, []uint8, Layout, *IntWeights, []uint8, int, i
 
 // RowUnit returns the number of output rows of which Rows computes multiples without waste.
 func (s *IntConv) RowUnit() int { return 1 }
-
-// Compact stores packed weights of at most four bits in as many bits, where the form knows how.
-func (s *IntConv) Compact(*IntWeights) {}

@@ -385,11 +385,12 @@ func testIntConv(t *testing.T, r *rand.Rand, shape ConvShape, o operands, gap in
 	}
 	equalSlices(t, name, got, want)
 
-	s.Compact(&p)
-	if p.form == narrowForm && p.width > 4 && o.most <= 7 && 24*s.KH*s.KW*s.C < 32<<10 { // larger panels stay as they are
-		t.Errorf("%s: weights are stored in %d bits", name, p.width)
+	p.Compact()
+	if want := compactWidth(&p, w); p.width != want {
+		t.Errorf("%s: weights are stored in %d bits, want %d", name, p.width, want)
 	}
 	clear(acc.in)
+	scratch = guard[uint8](s.ScratchLen()+p.Room(), 99, 5)
 	s.Rows(acc.in, x, xl, &p, scratch.in, n, oh0, oh1)
 	acc.check(t, name)
 	scratch.check(t, name+", scratch")
@@ -441,7 +442,7 @@ func TestIntConvPacksAgain(t *testing.T) {
 					s.Rows(*acc, x, xl, p, scratch, 0, 0, s.OH)
 				}
 				if i == 1 {
-					s.Compact(&again)
+					again.Compact()
 				}
 				equalSlices(t, fmt.Sprintf("%d channels, weights up to %d", c, most), got, want)
 			}
@@ -484,6 +485,13 @@ func TestIntConvRejectsShortOperands(t *testing.T) {
 			if !panicked {
 				t.Errorf("%s: no panic", name)
 			}
+		}
+		p.Compact()
+		if run(48, size+Slack, s.ScratchLen()+p.Room(), xl) {
+			t.Error("operands that suffice for compact weights were refused")
+		}
+		if !run(48, size+Slack, p.Room()-1, xl) {
+			t.Error("scratch for compact weights: no panic")
 		}
 	})
 }

@@ -71,8 +71,8 @@ func (t *panelProduct) call() {
 }
 
 // multiply computes the accumulators of a number of output rows. acc may go on with those of
-// later rows. Panels of compact weights are unpacked into room.
-func (s *IntConv) multiply(acc []int32, p *IntWeights, l *lowering, scratch, room []uint8, rows int) {
+// later rows.
+func (s *IntConv) multiply(acc []int32, p *IntWeights, panels panelReader, l *lowering, scratch []uint8, rows int) {
 	cg, og := s.groups()
 	var abuf [segments]int
 	aoff := offsets(abuf[:], l.segments)
@@ -82,19 +82,14 @@ func (s *IntConv) multiply(acc []int32, p *IntWeights, l *lowering, scratch, roo
 	if t.lineStep == s.OW*t.rs { // the rows are one
 		t.pixels *= rows
 	}
-	data, start := p.data, p.start
+	start := p.start
 	all := rows * s.OW
 	s.place(aoff, l)
 	for g := range s.Groups {
 		t.a = unsafe.Pointer(&scratch[g*cg*l.size])
 		eachPanel(og, func(j, vectors int) {
 			t.vectors, t.macs = vectors, 8*vectors*l.codes()
-			panel := data
-			if len(room) > 0 {
-				panel, data = p.unpackPanel(room, data, t.macs)
-			} else {
-				data = data[t.macs*l.size:]
-			}
+			panel := panels.next(t.macs * l.size)
 			t.b, t.init = unsafe.Pointer(&panel[0]), unsafe.Pointer(&start[0])
 			start = start[8*vectors:]
 			t.columns(acc, g*og+j, min(8*vectors, og-j), s.O, all, s.Groups > 1)

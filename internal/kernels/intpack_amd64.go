@@ -50,7 +50,7 @@ func (s *IntConv) packLowered(p *IntWeights, w []uint8) {
 		clear(p.data)
 		s.setOrder(p, &l)
 	}
-	p.form, p.offset, p.block, p.width = form, offset, steps/2, 8
+	p.form, p.offset, p.block = form, offset, steps/2
 	per := len(w) / s.O
 	_, og := s.groups()
 	at := 0
@@ -62,6 +62,9 @@ func (s *IntConv) packLowered(p *IntWeights, w []uint8) {
 			}
 			at += l.codes() * l.size * 8 * vectors
 		})
+	}
+	if form == narrowForm {
+		p.panel, p.all = 8*firstPanel(og)*l.codes(), at // the first panel is the largest
 	}
 }
 

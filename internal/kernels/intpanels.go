@@ -20,30 +20,31 @@ func (s *IntConv) panelSize(l *lowering) int {
 	return s.Groups * panelColumns(s.O/s.Groups) * l.codes()
 }
 
-// packPanels brings the codes w [O Cg KH KW] into panels with the segments of l, and sets colsum[o] to the sum of
-// the codes of output channel o.
-func (s *IntConv) packPanels(dst []int8, w []uint8, colsum []int32, l *lowering) {
-	s.sumCodes(colsum, w)
+// packPanels brings the codes w [O Cg KH KW] into panels with the segments of l, and sums those of each output channel.
+func (s *IntConv) packPanels(p *IntWeights, w []uint8, l *lowering) {
+	s.sumCodes(p.sums, w)
 	cg, og := s.groups()
+	p.length, p.panel, p.all = l.k, panel(0, og)*l.codes(), s.panelSize(l)
+	p.data = resize(p.data, p.all)
 	taps := s.KH * s.KW
 	at := 0
 	for g := range s.Groups {
 		for j := 0; j < og; j += panelWidth {
 			width := panel(j, og)
 			size := l.codes() * width
-			p := dst[at : at+size]
+			dst := p.data[at : at+size]
 			at += size
-			clear(p)
+			clear(dst)
 			columns := min(width, og-j)
 			if taps == 1 {
-				packQuads(p, w[s.weight(g*og+j, 0, 0, 0):], width, columns, cg)
+				packQuads(dst, w[s.weight(g*og+j, 0, 0, 0):], width, columns, cg)
 				continue
 			}
 			for o := range columns {
 				row := w[s.weight(g*og+j+o, 0, 0, 0):][:cg*taps]
 				for t := range taps {
 					segment, i := s.tapPlace(l, t)
-					d := p[segment*l.k*width+4*o:]
+					d := dst[segment*l.k*width+4*o:]
 					for c, at := 0, t; c < cg; c, at = c+1, at+taps {
 						d[(i+c)&^3*width+(i+c)&3] = int8(row[at])
 					}
@@ -105,9 +106,10 @@ func (s *IntConv) panelScratch() int {
 
 // rowsPanels is Rows for panelForm.
 func (s *IntConv) rowsPanels(acc []int32, x []uint8, xl Layout, p *IntWeights, scratch []uint8, n, oh0, oh1 int) {
+	panels, scratch := p.panels(scratch)
 	if !s.lowersPanels() {
 		l := s.inPlace(xl)
-		s.multiplyPanels(acc, p, &l, x[xl.At(n, oh0*s.StrideH-s.PadTop, -s.PadLeft, 0):], oh1-oh0)
+		s.multiplyPanels(acc, p, panels, &l, x[xl.At(n, oh0*s.StrideH-s.PadTop, -s.PadLeft, 0):], oh1-oh0)
 		return
 	}
 	l := s.lower(panelForm)
@@ -122,13 +124,13 @@ func (s *IntConv) rowsPanels(acc []int32, x []uint8, xl Layout, p *IntWeights, s
 		} else {
 			s.fill(&l, scratch, x, xl, n, oh, rows)
 		}
-		s.multiplyPanels(acc[(oh-oh0)*s.OW*s.O:], p, &l, scratch, rows)
+		s.multiplyPanels(acc[(oh-oh0)*s.OW*s.O:], p, panels, &l, scratch, rows)
 	}
 }
 
 // multiplyPanels computes the accumulators of a number of output rows, the first of which begins with
 // code x[0].
-func (s *IntConv) multiplyPanels(acc []int32, p *IntWeights, l *lowering, x []uint8, rows int) {
+func (s *IntConv) multiplyPanels(acc []int32, p *IntWeights, panels panelReader, l *lowering, x []uint8, rows int) {
 	cg, og := s.groups()
 	var abuf [segments]int
 	g := GEMM8{M: s.OW, K: l.run, AOff: offsets(abuf[:], l.segments), RS: l.pixel, LDC: s.O}
@@ -137,15 +139,13 @@ func (s *IntConv) multiplyPanels(acc []int32, p *IntWeights, l *lowering, x []ui
 	if row == s.OW*l.pixel { // the rows are one
 		g.M, rows = rows*s.OW, 1
 	}
-	at := 0
 	for group := range s.Groups {
 		for j := 0; j < og; j += panelWidth {
 			o := group*og + j
 			g.Width = panel(j, og)
 			g.N = min(g.Width, og-j)
 			g.Start = p.start[o : o+g.N]
-			g.W = p.data[at:][:l.codes()*g.Width]
-			at += len(g.W)
+			g.W = panels.next(l.codes() * g.Width)
 			for r := range rows {
 				g.A, g.Acc = x[r*row+group*cg:], acc[r*s.OW*s.O+o:]
 				g.Run()
@@ -175,13 +175,12 @@ func (s *IntConv) rowsDepthwise(acc []int32, x []uint8, xl Layout, p *IntWeights
 
 // rowsStrided serves an input whose pixels are not adjacent, a range of the
 // channels of a wider tensor, with weights that are packed in kernel rows.
-func (s *IntConv) rowsStrided(acc []int32, x []uint8, xl Layout, p *IntWeights, n, oh0, oh1 int) {
+func (s *IntConv) rowsStrided(acc []int32, x []uint8, xl Layout, p *IntWeights, scratch []uint8, n, oh0, oh1 int) {
 	runs, run := s.runs()
-	at := 0
+	panels, _ := p.panels(scratch)
 	for j := 0; j < s.O; j += panelWidth {
 		width := panel(j, s.O)
-		weights, columns := p.data[at:][:runs*p.length*width], min(width, s.O-j)
-		at += len(weights)
+		weights, columns := panels.next(runs*p.length*width), min(width, s.O-j)
 		for pixel := range (oh1 - oh0) * s.OW {
 			oh, ow := oh0+pixel/s.OW, pixel%s.OW
 			d := acc[pixel*s.O+j:][:columns]

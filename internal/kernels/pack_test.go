@@ -33,7 +33,7 @@ func TestPack(t *testing.T) {
 			l.k += 4 * r.IntN(3) // some forms want segments longer than that
 			floats, bytes := guard[float32](s.ForwardSize(), -7, 9), guard[int8](n.panelSize(&l), -7, 9)
 			s.PackForward(floats.in, w)
-			n.packPanels(bytes.in, codes, colsum, &l)
+			n.packPanels(&IntWeights{data: bytes.in, sums: colsum}, codes, &l)
 			wantFloats, wantBytes, wantSums := make([]float32, len(floats.in)), make([]int8, len(bytes.in)), make([]int32, s.O)
 			cg, og := s.groups()
 			floatAt, byteAt := 0, 0
