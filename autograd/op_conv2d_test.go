@@ -37,7 +37,7 @@ func (k convCase) optest() optest.Case {
 		},
 		Ref: func(in []optest.Array) optest.Array { return convRef(in, a) },
 	}
-	if min(k.c, k.o) >= 16 && k.kh == 3 { // these go by tiles, whose sums have larger terms
+	if min(k.c, k.o) >= 16 && k.kh >= 3 { // these go by tiles, whose sums have larger terms
 		c.Tol = 1e-4
 	}
 	if k.bias {

@@ -159,7 +159,7 @@ func (o PooledConvOp) Bind(b *Binding) Step {
 
 func (s *pooledConv) bindForward(b *Binding, shape kernels.ConvShape) {
 	s.bands = newBands(b.Batch, s.pool.OH)
-	if s.conv.tiles.forward != nil { // which begin at rows of their own
+	if s.conv.tiles.forward != nil { // the band is the image
 		s.bands.per = 1
 	}
 	s.l = kernels.Dense(b.Batch, shape.OH, shape.OW, shape.O)
@@ -181,6 +181,9 @@ func (s *pooledConv) forwardBand(worker, i int) {
 	n, from, to := s.bands.rows(i)
 	front, p := s.front[worker], &s.pool
 	h0, h1 := max(from*p.StrideH-p.PadTop, 0), min((to-1)*p.StrideH-p.PadTop+p.KH, p.H)
+	if s.conv.tiles.forward != nil {
+		h0, h1 = 0, p.H // also rows that no window reaches
+	}
 	s.conv.forwardRows(worker, n, h0, h1, front, s.l)
 	p.MaxRows(s.y.F32, s.y.L, front, s.l, s.index, n, from, to)
 	if !s.act {

@@ -46,8 +46,11 @@ func (g *PooledGradient) wholeSize() int {
 }
 
 // Pays reports whether the gradients take less time, by an estimate, than what is written out with its zeros:
-// not where Winograd takes as little. It depends on the shapes alone.
-func (g *PooledGradient) Pays() bool { return !g.conv.byTiles() && 8*g.time() < 7*g.denseTime() }
+// not where Winograd takes as little, with kernels of one part. It depends on the shapes alone.
+func (g *PooledGradient) Pays() bool {
+	tiles := g.conv.byTiles() && max(g.conv.KH, g.conv.KW) == winogradKernel
+	return !tiles && 8*g.time() < 7*g.denseTime()
+}
 
 func (g *PooledGradient) possible() bool {
 	s, p := &g.conv, &g.pool

@@ -8,7 +8,7 @@
 // directions of a convolution (forward, gradient of the input, gradient of the
 // weight) all are sums of strided matrix products: they run on GEMM, a product
 // over several segments whose accumulators stay in registers, without im2col.
-// For 3×3 kernels of stride 1 there is a second way to them, Winograd, with fewer
+// For kernels of stride 1 there is a second way to them, Winograd, with fewer
 // multiplications, and in front of a max pool one to the gradients, PooledGradient, that leaves
 // out zeros.
 //

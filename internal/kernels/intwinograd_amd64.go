@@ -42,10 +42,7 @@ import "unsafe"
 // large: a shift by 2 gives y, exactly if it lies below 2^29. Transformed codes lie within ±9180 and
 // transformed weights within ±4608.
 
-const (
-	winogradKernel  = 3
-	winogradWeights = 6 * 6 // places of a transformed kernel
-)
+const winogradWeights = 6 * 6 // places of a transformed kernel
 
 // winograd reports whether winogradForm computes s where pairForm would: it does where it is faster. With a stride of
 // 1 it is faster than narrowForm too, at any width.
@@ -77,8 +74,6 @@ var winogradRuns = [...][]pointRun{
 
 // parts returns the number of parts of the kernel.
 func (s *IntConv) parts() int { return partsOf(s.KH) * partsOf(s.KW) }
-
-func partsOf(k int) int { return (k + winogradKernel - 1) / winogradKernel }
 
 // winogradChannels is the largest multiple of 16 channels whose sum of codes times weights lies where the shift
 // is exact.

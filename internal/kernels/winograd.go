@@ -2,8 +2,8 @@ package kernels
 
 import "fmt"
 
-// A Winograd computes a 3×3 convolution of stride 1 by the algorithm F(4×4, 3×3), which takes 36
-// multiplications for 4×4 pixels instead of 144 (Lavin and Gray, Fast Algorithms for Convolutional
+// A Winograd computes a convolution of stride 1 by the algorithm F(4×4, 3×3), which takes 36
+// multiplications for 4×4 pixels and 3×3 taps instead of 144 (Lavin and Gray, Fast Algorithms for Convolutional
 // Neural Networks, 2015):
 //
 //	y = Aᵀ·[(G·g·Gᵀ) ⊙ (Bᵀ·x·B)]·A + bias
@@ -27,10 +27,14 @@ import "fmt"
 // Tiles begin at rows and columns of the result that are multiples of four, whatever part of it is computed, so
 // that neither the split of the work nor the batch changes a bit.
 //
+// A larger kernel is cut into parts of 3×3, with zeros where there is no tap. Each part has channels of its own, whose
+// pixels lie three rows or columns further on; their products add up before the one transform of all.
+//
 // The gradient of the input is such a convolution of the gradient of the output, with the
 // kernels rotated and their channels exchanged.
 type Winograd struct {
 	C, O            int // channels read and written
+	KH, KW          int // of the kernel
 	OH, OW          int // extents of what is written
 	PadTop, PadLeft int // pixel (h, w) reads from (h−PadTop, w−PadLeft) on
 	rotated         bool
@@ -41,7 +45,9 @@ const (
 	tileWindow   = 6 // pixels of a row and of a column that a tile reads; as many points
 	tilePoints   = tileWindow * tileWindow
 	tilePixels   = winogradTile * winogradTile
-	kernelTaps   = 9
+	// A kernel, or a part of one, has 3×3 taps.
+	winogradKernel = 3
+	kernelTaps     = winogradKernel * winogradKernel
 	// lineFloats is what a line of a cache holds. Points lie an odd number of lines apart, or
 	// nearly so: the 36 of a tile would share few places in the cache if these were powers of two.
 	lineFloats = 16
@@ -50,36 +56,46 @@ const (
 // tilesOf returns the tiles of n pixels.
 func tilesOf(n int) int { return (n + winogradTile - 1) / winogradTile }
 
+// partsOf returns the parts of a row or a column of n taps.
+func partsOf(n int) int { return (n + winogradKernel - 1) / winogradKernel }
+
+// parts returns the number of parts of the kernel.
+func (k *Winograd) parts() int { return partsOf(k.KH) * partsOf(k.KW) }
+
+// depth returns the channels of all parts.
+func (k *Winograd) depth() int { return k.parts() * k.C }
+
 // WinogradForward returns what computes the convolution by tiles, if that is possible and faster
 // than Forward.
 func (s *ConvShape) WinogradForward() (k Winograd, ok bool) {
-	k = Winograd{C: s.C, O: s.O, OH: s.OH, OW: s.OW, PadTop: s.PadTop, PadLeft: s.PadLeft}
+	k = Winograd{C: s.C, O: s.O, KH: s.KH, KW: s.KW, OH: s.OH, OW: s.OW, PadTop: s.PadTop, PadLeft: s.PadLeft}
 	return k, s.byTiles()
 }
 
 // WinogradBackward returns what computes the gradient of the input by tiles, if that is possible
 // and faster than InputGradient. It wants the border of dy that InputGradient has.
 func (s *ConvShape) WinogradBackward() (k Winograd, ok bool) {
-	k = Winograd{C: s.O, O: s.C, OH: s.H, OW: s.W, PadTop: 2 - s.PadTop, PadLeft: 2 - s.PadLeft, rotated: true}
+	k = Winograd{C: s.O, O: s.C, KH: s.KH, KW: s.KW, OH: s.H, OW: s.W, PadTop: s.KH - 1 - s.PadTop, PadLeft: s.KW - 1 - s.PadLeft, rotated: true}
 	return k, s.byTiles()
 }
 
 // byTiles reports whether Winograd can compute s, and should: transforms take about as long as so many
 // multiplications for each channel of a tile, and tiles at the edge of small images are mostly empty.
 func (s *ConvShape) byTiles() bool {
-	if s.KH != 3 || s.KW != 3 || s.StrideH != 1 || s.StrideW != 1 || s.DilH != 1 || s.DilW != 1 || s.Groups != 1 ||
+	if min(s.KH, s.KW) < winogradKernel || s.StrideH != 1 || s.StrideW != 1 || s.DilH != 1 || s.DilW != 1 || s.Groups != 1 ||
 		min(s.C, s.O) < 16 || s.C%8 != 0 || s.O%8 != 0 {
 		return false
 	}
-	const transforms = 350
-	tile := tilePoints*s.C*s.O + transforms*(s.C+s.O)
-	return tilesOf(s.OH)*tilesOf(s.OW)*tile < kernelTaps*s.OH*s.OW*s.C*s.O
+	const input, output = 200, 150
+	depth := partsOf(s.KH) * partsOf(s.KW) * s.C
+	tile := tilePoints*depth*s.O + input*depth + output*s.O
+	return tilesOf(s.OH)*tilesOf(s.OW)*tile < s.KH*s.KW*s.OH*s.OW*s.C*s.O
 }
 
-// Size returns the length of the packed weights.
-func (k *Winograd) Size() int { return tilePoints * k.C * panelColumns(k.O) }
+// Size returns the length of the packed weights, with room for their taps.
+func (k *Winograd) Size() int { return (tilePoints + kernelTaps) * k.depth() * panelColumns(k.O) }
 
-// Pack transforms the weights w [O C 3 3] of the convolution, [panel][point][c][column].
+// Pack transforms the weights w [O C KH KW] of the convolution, [panel][point][part][c][column].
 func (k *Winograd) Pack(dst, w []float32) {
 	for i := range k.Panels() {
 		k.PackPanel(dst, w, i)
@@ -93,22 +109,48 @@ func (k *Winograd) Panels() int { return panels(k.O) }
 func (k *Winograd) PackPanel(dst, w []float32, i int) {
 	j := i * panelWidth
 	width := panel(j, k.O)
-	columns, plane := min(width, k.O-j), k.C*width
-	u := dst[tilePoints*k.C*j:][:tilePoints*plane]
-	g := u[(tilePoints-kernelTaps)*plane:]
+	columns, depth := min(width, k.O-j), k.depth()
+	u := dst[tilePoints*depth*j:][:tilePoints*depth*width]
+	g := dst[depth*(tilePoints*panelColumns(k.O)+kernelTaps*j):][:kernelTaps*depth*width]
+	k.packTaps(g, w, j, width, columns)
+	plane, wide := k.C*width, winogradKernel*partsOf(k.KW)
+	for part := range k.parts() {
+		h, w := part/partsOf(k.KW), part%partsOf(k.KW)
+		spreadWeights(u[part*plane:], g[winogradKernel*(h*wide+w)*plane:], plane, depth*width, plane, wide*plane)
+	}
+}
+
+// packTaps brings the taps of the columns from j on into planes [c][column], row by row, with planes of zeros where
+// the last parts of the kernel have no tap.
+func (k *Winograd) packTaps(g, w []float32, j, width, columns int) {
+	taps, plane := k.KH*k.KW, k.C*width
 	if columns < width {
 		clear(g)
 	}
 	if k.rotated {
-		b := tapBlock{n: kernelTaps, columns: columns, width: width, outputs: k.C, step: k.O * kernelTaps, taps: kernelTaps}
-		for i := range kernelTaps {
-			b.to[i] = (kernelTaps - 1 - i) * plane
+		b := tapBlock{columns: columns, width: width, outputs: k.C, step: k.O * taps, taps: taps}
+		for first := 0; first < taps; first += b.n {
+			b.n = min(len(b.to), taps-first)
+			for i := range b.n {
+				b.to[i] = (taps - 1 - first - i) * plane
+			}
+			packTapBlock(g, w[j*taps+first:], b)
 		}
-		packTapBlock(g, w[j*kernelTaps:], b)
 	} else {
-		packColumns(g, w[j*k.C*kernelTaps:], width, columns, k.C, kernelTaps)
+		packColumns(g, w[j*k.C*taps:], width, columns, k.C, taps)
 	}
-	spreadWeights(u, g, plane)
+	wide := winogradKernel * partsOf(k.KW)
+	if k.parts() == 1 {
+		return
+	}
+	for i := kernelTaps*k.parts() - 1; i >= 0; i-- {
+		to, h, w := g[i*plane:][:plane], i/wide, i%wide
+		if h < k.KH && w < k.KW {
+			copy(to, g[(h*k.KW+w)*plane:])
+		} else {
+			clear(to)
+		}
+	}
 }
 
 // all returns the number of tiles of some rows.
@@ -119,7 +161,7 @@ func (k *Winograd) all(rows int) int { return tilesOf(rows) * tilesOf(k.OW) }
 func (k *Winograd) tiles() int {
 	const room, rows = 24 << 10, 6
 	all := k.all(k.OH)
-	most := max(room/(tilePoints*(k.C+k.O)), rows)
+	most := max(room/(tilePoints*(k.depth()+k.O)), rows)
 	times := (all + most - 1) / most
 	return min(ceil((all+times-1)/times, rows), all)
 }
@@ -137,7 +179,7 @@ type tileRoom struct {
 
 // roomLen returns the length of the scratch for some tiles.
 func (k *Winograd) roomLen(tiles int) int {
-	return tilePoints*(pointLen(tiles, k.C)+pointLen(tiles, k.O)) + tilePoints*k.C + tilePixels*k.O
+	return tilePoints*(pointLen(tiles, k.depth())+pointLen(tiles, k.O)) + tilePoints*k.C + tilePixels*k.O
 }
 
 func (k *Winograd) room(scratch []float32, tiles int) (r tileRoom) {
@@ -145,7 +187,7 @@ func (k *Winograd) room(scratch []float32, tiles int) (r tileRoom) {
 		part, scratch = scratch[:n:n], scratch[n:]
 		return part
 	}
-	r.inPoint, r.outPoint = pointLen(tiles, k.C), pointLen(tiles, k.O)
+	r.inPoint, r.outPoint = pointLen(tiles, k.depth()), pointLen(tiles, k.O)
 	r.window, r.pixel = take(tilePoints*k.C), take(tilePixels*k.O)
 	r.in, r.out = take(tilePoints*r.inPoint), take(tilePoints*r.outPoint)
 	return r
@@ -169,27 +211,33 @@ func (k *Winograd) Rows(y []float32, yl Layout, x []float32, xl Layout, packed, 
 	}
 }
 
-// spread transforms what the tiles of a run read of image n.
+// spread transforms what the tiles of a run read of image n, for each part of the kernel.
 func (k *Winograd) spread(room *tileRoom, x []float32, xl Layout, n int, r tileRun) {
-	dst, x := room.in[r.first*k.C:], x[xl.At(n, r.h-k.PadTop, r.w-k.PadLeft, 0):]
-	s := spreading{tiles: r.tiles, channels: k.C, point: room.inPoint, row: xl.SH, pixel: xl.SW}
-	if r.whole() {
-		spreadTiles(dst, x, s)
-		return
-	}
-	l := Dense(1, tileWindow, tileWindow, k.C)
-	s.tiles, s.row, s.pixel = 1, l.SH, l.SW
-	const more = tileWindow - winogradTile // pixels that a tile reads
-	for t := range r.tiles {
-		copyPixels(room.window, l, x[t*winogradTile*xl.SW:], xl, r.rows+more, r.cols+more, true)
-		spreadTiles(dst[t*k.C:], room.window, s)
+	depth := k.depth()
+	for part := range k.parts() {
+		h, w := r.h+part/partsOf(k.KW)*winogradKernel, r.w+part%partsOf(k.KW)*winogradKernel
+		dst, x := room.in[r.first*depth+part*k.C:], x[xl.At(n, h-k.PadTop, w-k.PadLeft, 0):]
+		below, right := k.OH-1+k.KH-h, k.OW-1+k.KW-w // pixels from here on
+		s := spreading{channels: k.C, point: room.inPoint, tile: depth, row: xl.SH, pixel: xl.SW}
+		if below >= tileWindow && right >= tileWindow {
+			s.tiles = min((right-tileWindow)/winogradTile+1, r.tiles)
+			spreadTiles(dst, x, s)
+		}
+		whole := s.tiles
+		l := Dense(1, tileWindow, tileWindow, k.C)
+		s.tiles, s.row, s.pixel = 1, l.SH, l.SW
+		for t := whole; t < r.tiles; t++ { // what lies beyond meets zeros or counts for no pixel
+			at := t * winogradTile
+			copyPixels(room.window, l, x[at*xl.SW:], xl, min(below, tileWindow), min(right-at, tileWindow), true)
+			spreadTiles(dst[t*depth:], room.window, s)
+		}
 	}
 }
 
 // gather transforms the products of the tiles of a run into pixels of image n.
 func (k *Winograd) gather(room *tileRoom, y []float32, yl Layout, bias []float32, n int, r tileRun, add bool) {
 	m, y := room.out[r.first*k.O:], y[yl.At(n, r.h, r.w, 0):]
-	s := spreading{tiles: r.tiles, channels: k.O, point: room.outPoint, row: yl.SH, pixel: yl.SW}
+	s := spreading{tiles: r.tiles, channels: k.O, point: room.outPoint, tile: k.O, row: yl.SH, pixel: yl.SW}
 	if r.whole() {
 		gatherTiles(y, m, bias, s, add)
 		return
@@ -230,7 +278,7 @@ func (k *Winograd) check(y []float32, yl Layout, x []float32, xl Layout, n, oh0,
 		data        []float32
 		first, last int
 	}{
-		{"x", x, xl.At(n, oh0-k.PadTop, -k.PadLeft, 0), xl.At(n, oh1+1-k.PadTop, k.OW+1-k.PadLeft, k.C-1)},
+		{"x", x, xl.At(n, oh0-k.PadTop, -k.PadLeft, 0), xl.At(n, oh1+k.KH-2-k.PadTop, k.OW+k.KW-2-k.PadLeft, k.C-1)},
 		{"y", y, yl.At(n, oh0, 0, 0), yl.At(n, oh1-1, k.OW-1, k.O-1)},
 	} {
 		if t.first < 0 || t.last >= len(t.data) {
@@ -242,13 +290,13 @@ func (k *Winograd) check(y []float32, yl Layout, x []float32, xl Layout, n, oh0,
 // multiply computes the products of each point: those of tiles tiles with the weights.
 func (k *Winograd) multiply(room *tileRoom, packed []float32, tiles int) {
 	var zero [1]int
-	g := GEMM{M: tiles, K: k.C, AOff: zero[:], BOff: zero[:], RS: k.C, CS: 1, LDC: k.O}
+	g := GEMM{M: tiles, K: k.depth(), AOff: zero[:], BOff: zero[:], RS: k.depth(), CS: 1, LDC: k.O}
 	for j := 0; j < k.O; j += panelWidth {
 		g.BS = panel(j, k.O)
 		g.N = min(g.BS, k.O-j)
 		g.A, g.B, g.C = room.in, packed, room.out[j:]
-		g.RunEach(tilePoints, room.inPoint, k.C*g.BS, room.outPoint)
-		packed = packed[tilePoints*k.C*g.BS:]
+		g.RunEach(tilePoints, room.inPoint, k.depth()*g.BS, room.outPoint)
+		packed = packed[tilePoints*k.depth()*g.BS:]
 	}
 }
 

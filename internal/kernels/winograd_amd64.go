@@ -14,7 +14,7 @@ func gatherTilesAVX2(y, m, bias *float32, tiles, vectors, point, tile, row, pixe
 func gatherTilesAddAVX2(y, m, bias *float32, tiles, vectors, point, tile, row, pixel, biasStep int)
 
 //go:noescape
-func spreadWeightsAVX2(u, taps *float32, vectors, plane int)
+func spreadWeightsAVX2(u, taps *float32, vectors, plane, tap, tapRow int)
 
 //go:noescape
 func spreadGradientsAVX2(dst, dy *float32, tiles, vectors, point, tile, yTile, row, pixel int)
@@ -32,7 +32,7 @@ func init() {
 func spreadTiles8(dst, x []float32, s spreading) {
 	pixel, point := s.last(tileWindow)
 	_, _ = dst[point], x[pixel]
-	spreadTilesAVX2(&dst[0], &x[0], s.tiles, s.channels/8, 4*s.point, 4*s.channels, 4*winogradTile*s.pixel, 4*s.row, 4*s.pixel)
+	spreadTilesAVX2(&dst[0], &x[0], s.tiles, s.channels/8, 4*s.point, 4*s.tile, 4*winogradTile*s.pixel, 4*s.row, 4*s.pixel)
 }
 
 // noBias is the bias of any eight channels that have none.
@@ -46,24 +46,24 @@ func gatherTiles8(y, m, bias []float32, s spreading, add bool) {
 		b, step = &bias[:s.channels][0], 32
 	}
 	if add {
-		gatherTilesAddAVX2(&y[0], &m[0], b, s.tiles, s.channels/8, 4*s.point, 4*s.channels, 4*s.row, 4*s.pixel, step)
+		gatherTilesAddAVX2(&y[0], &m[0], b, s.tiles, s.channels/8, 4*s.point, 4*s.tile, 4*s.row, 4*s.pixel, step)
 	} else {
-		gatherTilesAVX2(&y[0], &m[0], b, s.tiles, s.channels/8, 4*s.point, 4*s.channels, 4*s.row, 4*s.pixel, step)
+		gatherTilesAVX2(&y[0], &m[0], b, s.tiles, s.channels/8, 4*s.point, 4*s.tile, 4*s.row, 4*s.pixel, step)
 	}
 }
 
-func spreadWeights8(u, g []float32, n int) {
-	_, _ = u[tilePoints*n-1], g[kernelTaps*n-1]
-	spreadWeightsAVX2(&u[0], &g[0], n/8, 4*n)
+func spreadWeights8(u, g []float32, n, plane, tap, tapRow int) {
+	_, _ = u[(tilePoints-1)*plane+n-1], g[2*(tap+tapRow)+n-1]
+	spreadWeightsAVX2(&u[0], &g[0], n/8, 4*plane, 4*tap, 4*tapRow)
 }
 
 func spreadGradients8(dst, dy []float32, s spreading) {
 	pixel, point := s.last(winogradTile)
 	_, _ = dst[point], dy[pixel]
-	spreadGradientsAVX2(&dst[0], &dy[0], s.tiles, s.channels/8, 4*s.point, 4*s.channels, 4*winogradTile*s.pixel, 4*s.row, 4*s.pixel)
+	spreadGradientsAVX2(&dst[0], &dy[0], s.tiles, s.channels/8, 4*s.point, 4*s.tile, 4*winogradTile*s.pixel, 4*s.row, 4*s.pixel)
 }
 
-func gatherWeights8(u []float32, n int) {
-	_ = u[tilePoints*n-1]
-	gatherWeightsAVX2(&u[0], n/8, 4*n)
+func gatherWeights8(u []float32, n, plane int) {
+	_ = u[(tilePoints-1)*plane+n-1]
+	gatherWeightsAVX2(&u[0], n/8, 4*plane)
 }

@@ -1070,10 +1070,10 @@ near:
 	VZEROUPPER
 	RET
 
-// func spreadWeightsAVX2(u *float32, taps *float32, vectors int, plane int)
+// func spreadWeightsAVX2(u *float32, taps *float32, vectors int, plane int, tap int, tapRow int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·spreadWeightsAVX2(SB), $1184-32
-	// u[point] = G·taps·Gᵀ for vectors of 8 kernels; u and taps may overlap plane by plane
+TEXT ·spreadWeightsAVX2(SB), $1184-48
+	// u[point] = G·taps·Gᵀ for vectors of 8 kernels, whose 3×3 taps are tap bytes apart and their rows tapRow
 	MOVQ         u+0(FP), AX
 	MOVQ         taps+8(FP), CX
 	LEAQ         (SP), DX
@@ -1084,7 +1084,8 @@ TEXT ·spreadWeightsAVX2(SB), $1184-32
 	IMUL3Q       $0x06, SI, DI
 	LEAQ         (DI)(DI*2), R8
 	LEAQ         (DI)(DI*4), R9
-	LEAQ         (SI)(SI*2), R11
+	MOVQ         tap+32(FP), R11
+	MOVQ         tapRow+40(FP), R12
 	MOVL         $0x3f91a2b4, R10
 	VMOVD        R10, X9
 	VPBROADCASTD X9, Y9
@@ -1110,8 +1111,8 @@ TEXT ·spreadWeightsAVX2(SB), $1184-32
 vector:
 	MOVQ        CX, R10
 	VMOVUPS     (R10), Y0
-	VMOVUPS     (R10)(SI*1), Y1
-	VMOVUPS     (R10)(SI*2), Y2
+	VMOVUPS     (R10)(R11*1), Y1
+	VMOVUPS     (R10)(R11*2), Y2
 	VMULPS      Y0, Y10, Y3
 	VMULPS      Y1, Y11, Y4
 	VFMADD231PS Y2, Y12, Y3
@@ -1129,10 +1130,10 @@ vector:
 	VMOVUPS     Y8, 96(DX)
 	VMOVUPS     Y5, 128(DX)
 	VMOVUPS     Y2, 160(DX)
-	ADDQ        R11, R10
+	ADDQ        R12, R10
 	VMOVUPS     (R10), Y0
-	VMOVUPS     (R10)(SI*1), Y1
-	VMOVUPS     (R10)(SI*2), Y2
+	VMOVUPS     (R10)(R11*1), Y1
+	VMOVUPS     (R10)(R11*2), Y2
 	VMULPS      Y0, Y10, Y3
 	VMULPS      Y1, Y11, Y4
 	VFMADD231PS Y2, Y12, Y3
@@ -1150,10 +1151,10 @@ vector:
 	VMOVUPS     Y8, 288(DX)
 	VMOVUPS     Y5, 320(DX)
 	VMOVUPS     Y2, 352(DX)
-	ADDQ        R11, R10
+	ADDQ        R12, R10
 	VMOVUPS     (R10), Y0
-	VMOVUPS     (R10)(SI*1), Y1
-	VMOVUPS     (R10)(SI*2), Y2
+	VMOVUPS     (R10)(R11*1), Y1
+	VMOVUPS     (R10)(R11*2), Y2
 	VMULPS      Y0, Y10, Y3
 	VMULPS      Y1, Y11, Y4
 	VFMADD231PS Y2, Y12, Y3
@@ -1171,7 +1172,7 @@ vector:
 	VMOVUPS     Y8, 480(DX)
 	VMOVUPS     Y5, 512(DX)
 	VMOVUPS     Y2, 544(DX)
-	ADDQ        R11, R10
+	ADDQ        R12, R10
 	MOVQ        AX, R10
 	VMOVUPS     (DX), Y0
 	VMOVUPS     192(DX), Y1

@@ -25,6 +25,11 @@ func winogradCases(t testing.TB) []ConvShape {
 		pad(16, 16, 8, 11, 4, 3, 2, 5),
 		pad(200, 104, 5, 4, 1, 1, 1, 1),
 	}
+	for _, k := range [][2]int{{5, 5}, {3, 7}, {4, 6}} { // in parts
+		s := pad(16, 24, 9, 8, k[0]/2, k[1]/2, k[0]/2, k[1]/2)
+		s.KH, s.KW = k[0], k[1]
+		cases = append(cases, s)
+	}
 	for i := range cases {
 		if err := cases[i].Complete(); err != nil {
 			t.Fatalf("case %d: %v", i, err)
@@ -89,7 +94,7 @@ func TestWinogradForward(t *testing.T) {
 		for n := range 2 {
 			k.rows(r, got, x, packed, bias, n, false)
 		}
-		nearSums(t, "y", got.data, want.data, 9*s.C)
+		nearSums(t, "y", got.data, want.data, s.KH*s.KW*s.C)
 	})
 }
 
@@ -108,7 +113,7 @@ func TestWinogradBackward(t *testing.T) {
 			for n := range 2 {
 				k.rows(r, got, dy, packed, nil, n, add)
 			}
-			nearSums(t, "dx", got.data, want.data, 9*s.O)
+			nearSums(t, "dx", got.data, want.data, s.KH*s.KW*s.O)
 		}
 	})
 }
@@ -164,7 +169,7 @@ var (
 func (s *ConvShape) point(t tensor, i, j, n, h, w, c int) (v, size float64) {
 	for p := range 6 {
 		for q := range 6 {
-			if f := matrixB[i][p] * matrixB[j][q]; f != 0 && h+p < s.OH+2-s.PadTop && w+q < s.OW+2-s.PadLeft {
+			if f := matrixB[i][p] * matrixB[j][q]; f != 0 && h+p < s.OH-1+s.KH-s.PadTop && w+q < s.OW-1+s.KW-s.PadLeft {
 				f *= float64(t.data[t.At(n, h+p, w+q, c)])
 				v, size = v+f, size+math.Abs(f)
 			}
@@ -177,22 +182,24 @@ func (s *ConvShape) point(t tensor, i, j, n, h, w, c int) (v, size float64) {
 // the algorithm adds up, |Aᵀ|·[(|G|·|g|·|Gᵀ|) ⊙ (|Bᵀ|·|x|·|B|)]·|A|, in float64. Pixels of x outside its padding
 // do not count.
 func (s *ConvShape) sumsByTiles(x tensor, w []float32, n, h, ow, o int) (sum, size float64) {
-	for c := range s.C {
-		for i := range 6 {
-			for j := range 6 {
+	for part := range partsOf(s.KH) * partsOf(s.KW) {
+		below, right := part/partsOf(s.KW)*3, part%partsOf(s.KW)*3
+		for c := range s.C {
+			for at := range 36 {
+				i, j := at/6, at%6
 				factor := matrixA[h%4][i] * matrixA[ow%4][j]
 				if factor == 0 {
 					continue
 				}
-				var u, v, uSize, vSize float64
-				for p := range 3 {
-					for q := range 3 {
-						t := matrixG[i][p] * matrixG[j][q] * float64(w[s.weight(o, c, p, q)])
+				var u, uSize float64
+				for p := range min(3, s.KH-below) {
+					for q := range min(3, s.KW-right) {
+						t := matrixG[i][p] * matrixG[j][q] * float64(w[s.weight(o, c, below+p, right+q)])
 						u, uSize = u+t, uSize+math.Abs(t)
 					}
 				}
-				v, vSize = s.point(x, i, j, n, h&^3-s.PadTop, ow&^3-s.PadLeft, c)
-				sum, size = sum+factor*u*v, size+uSize*vSize
+				v, vSize := s.point(x, i, j, n, h&^3+below-s.PadTop, ow&^3+right-s.PadLeft, c)
+				sum, size = sum+factor*u*v, size+math.Abs(factor)*uSize*vSize
 			}
 		}
 	}
@@ -227,7 +234,7 @@ func TestWinogradBound(t *testing.T) {
 				}
 				sum += float64(bias[o]) + float64(before.data[i])
 				size += math.Abs(float64(bias[o])) + math.Abs(float64(before.data[i]))
-				if diff, limit := math.Abs(float64(got.data[i])-sum), float64(s.C+28)*0x1p-24*size; !(diff <= limit) {
+				if diff, limit := math.Abs(float64(got.data[i])-sum), float64(partsOf(s.KH)*partsOf(s.KW)*s.C+28)*0x1p-24*size; !(diff <= limit) {
 					t.Fatalf("%s: y(%d, %d, %d) = %v, want %v ± %v", s.name(), h, ow, o, got.data[i], sum, limit)
 				}
 			}
@@ -241,22 +248,21 @@ func (s *ConvShape) gradientByTiles(x, dy tensor, o, c, p, q int) (sum, size flo
 	for n := range dy.N {
 		for h := 0; h < s.OH; h += 4 {
 			for w := 0; w < s.OW; w += 4 {
-				for i := range 6 {
-					for j := range 6 {
-						factor := matrixG[i][p] * matrixG[j][q]
-						if factor == 0 {
-							continue
-						}
-						v, vSize := s.point(x, i, j, n, h-s.PadTop, w-s.PadLeft, c)
-						var u, uSize float64
-						for k := range min(4, s.OH-h) {
-							for l := range min(4, s.OW-w) {
-								t := matrixA[k][i] * matrixA[l][j] * float64(dy.data[dy.At(n, h+k, w+l, o)])
-								u, uSize = u+t, uSize+math.Abs(t)
-							}
-						}
-						sum, size = sum+factor*u*v, size+math.Abs(factor)*uSize*vSize
+				for at := range 36 {
+					i, j := at/6, at%6
+					factor := matrixG[i][p%3] * matrixG[j][q%3]
+					if factor == 0 {
+						continue
 					}
+					v, vSize := s.point(x, i, j, n, h+p/3*3-s.PadTop, w+q/3*3-s.PadLeft, c)
+					var u, uSize float64
+					for k := range min(4, s.OH-h) {
+						for l := range min(4, s.OW-w) {
+							t := matrixA[k][i] * matrixA[l][j] * float64(dy.data[dy.At(n, h+k, w+l, o)])
+							u, uSize = u+t, uSize+math.Abs(t)
+						}
+					}
+					sum, size = sum+factor*u*v, size+math.Abs(factor)*uSize*vSize
 				}
 			}
 		}
@@ -287,7 +293,7 @@ func TestWinogradWeightBound(t *testing.T) {
 			s.RefBackwardWeight(want, x.data, x.Layout, dy.data, dy.Layout, false)
 			tiles := float64(2 * tilesOf(s.OH) * tilesOf(s.OW))
 			for range 50 {
-				o, c, p, q := r.IntN(s.O), r.IntN(s.C), r.IntN(3), r.IntN(3)
+				o, c, p, q := r.IntN(s.O), r.IntN(s.C), r.IntN(s.KH), r.IntN(s.KW)
 				i := s.weight(o, c, p, q)
 				sum, size := s.gradientByTiles(x, dy, o, c, p, q)
 				if diff := math.Abs(sum - float64(want[i])); diff > 1e-6*size {
@@ -308,7 +314,8 @@ func TestWinogradTransforms(t *testing.T) {
 		nan := float32(math.NaN())
 		for range 300 {
 			tiles, channels := 1+r.IntN(5), 8*(1+r.IntN(5))
-			sp := spreading{tiles: tiles, channels: channels, point: tiles*channels + r.IntN(20), pixel: channels + r.IntN(3)}
+			sp := spreading{tiles: tiles, channels: channels, tile: channels + 8*r.IntN(3), pixel: channels + r.IntN(3)}
+			sp.point = tiles*sp.tile + r.IntN(20)
 			sp.row = (winogradTile*tiles+2)*sp.pixel + r.IntN(9)
 			pixel, point := sp.last(tileWindow)
 			x := guard(pixel+1, nan, 0)
@@ -337,16 +344,16 @@ func TestWinogradTransforms(t *testing.T) {
 			spreadGradientsPortable(want.in, y, sp)
 			nearSums(t, "points of gradients", got.all, want.all, 1)
 
-			planes := guard(tilePoints*channels, -77, float32(0))
-			g := planes.in[(tilePoints-kernelTaps)*channels:]
-			copy(g, normals(r, len(g)))
-			wantU := make([]float32, tilePoints*channels)
-			spreadWeightsPortable(wantU, g, channels)
-			spreadWeights(planes.in, g, channels)
+			plane := channels + 8*r.IntN(3)
+			planes := guard(tilePoints*plane, -77, float32(0))
+			wantU := make([]float32, tilePoints*plane)
+			g := normals(r, 2*(channels+5*channels)+channels)
+			spreadWeightsPortable(wantU, g, channels, plane, channels, 5*channels)
+			spreadWeights(planes.in, g, channels, plane, channels, 5*channels)
 			nearSums(t, "weights", planes.in, wantU, 1)
-			gatherWeights(planes.in, channels)
-			gatherWeightsPortable(wantU, channels)
-			nearSums(t, "gradient of weights", planes.in[:kernelTaps*channels], wantU[:kernelTaps*channels], 1)
+			gatherWeights(planes.in, channels, plane)
+			gatherWeightsPortable(wantU, channels, plane)
+			nearSums(t, "gradient of weights", planes.in[:kernelTaps*plane], wantU[:kernelTaps*plane], 1)
 			planes.check(t, "weights")
 		}
 	})
@@ -388,9 +395,9 @@ func TestWinogradIsChosenByShape(t *testing.T) {
 		"stride":   func(s *ConvShape) { s.StrideH = 2 },
 		"dilation": func(s *ConvShape) { s.DilW = 2 },
 		"groups":   func(s *ConvShape) { s.Groups = 2 },
-		"kernel":   func(s *ConvShape) { s.KH = 1 },
+		"kernel":   func(s *ConvShape) { s.KH = 2 },
 		"inputs":   func(s *ConvShape) { s.C = 8 },
-		"size":     func(s *ConvShape) { s.H = 4 },
+		"size":     func(s *ConvShape) { s.H = 3 },
 		"outputs":  func(s *ConvShape) { s.O = 20 },
 	} {
 		s := ConvShape{C: 16, O: 32, KH: 3, KW: 3, H: 9, W: 9}

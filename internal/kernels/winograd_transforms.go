@@ -30,13 +30,13 @@ const (
 // in elements.
 type spreading struct {
 	tiles, channels int
-	point           int // from one point to the next; a tile of a point has as many elements as channels
+	point, tile     int // from one point to the next, from a tile of a point to the next
 	row, pixel      int // from one row of pixels to the next, from a pixel to the next
 }
 
 // last returns the place of the last of edge × edge pixels of the last tile, and that of the last point.
 func (s *spreading) last(edge int) (pixel, point int) {
-	return (edge-1)*s.row + ((s.tiles-1)*winogradTile+edge-1)*s.pixel + s.channels - 1, (tilePoints-1)*s.point + s.tiles*s.channels - 1
+	return (edge-1)*s.row + ((s.tiles-1)*winogradTile+edge-1)*s.pixel + s.channels - 1, (tilePoints-1)*s.point + (s.tiles-1)*s.tile + s.channels - 1
 }
 
 // A line is a row or a column of a square, or a part of one.
@@ -71,7 +71,7 @@ func spreadTilesPortable(dst, x []float32, s spreading) {
 			}
 		}
 		m.apply(tileWindow, tileWindow, spread)
-		m.store(dst[tile*s.channels+c:], s.point)
+		m.store(dst[tile*s.tile+c:], s.point)
 	})
 }
 
@@ -114,7 +114,7 @@ func spread(x line) line {
 func gatherTilesPortable(y, m, bias []float32, s spreading, add bool) {
 	s.each(func(tile, c int) {
 		var v square
-		v.load(m[tile*s.channels+c:], s.point)
+		v.load(m[tile*s.tile+c:], s.point)
 		v.apply(tileWindow, winogradTile, gather)
 		for i := range winogradTile {
 			for j := range winogradTile {
@@ -139,16 +139,18 @@ func gather(m line) line {
 	return line{m[0] + s + t, pointA*d + pointB*e, a2*s + b2*t, m[5] + a3*d + b3*e}
 }
 
-// spreadWeightsPortable computes u[point] = G·g·Gᵀ for kernels whose nine taps lie in planes of n
-// elements, into 36 such planes. u and g may overlap by whole planes.
-func spreadWeightsPortable(u, g []float32, n int) {
+// spreadWeightsPortable computes u[point] = G·g·Gᵀ for n kernels, into 36 planes of which one begins plane elements
+// behind the other. The 3×3 taps of the kernels begin tap elements apart, and their rows tapRow.
+func spreadWeightsPortable(u, g []float32, n, plane, tap, tapRow int) {
 	for c := range n {
 		var m square
-		for i := range kernelTaps {
-			m[i/3][i%3] = g[i*n+c]
+		for i := range winogradKernel {
+			for j := range winogradKernel {
+				m[i][j] = g[i*tapRow+j*tap+c]
+			}
 		}
-		m.apply(3, tileWindow, spreadTaps)
-		m.store(u[c:], n)
+		m.apply(winogradKernel, tileWindow, spreadTaps)
+		m.store(u[c:], plane)
 	}
 }
 
@@ -169,7 +171,7 @@ func spreadGradientsPortable(dst, dy []float32, s spreading) {
 			}
 		}
 		m.apply(winogradTile, tileWindow, spreadPixels)
-		m.store(dst[tile*s.channels+c:], s.point)
+		m.store(dst[tile*s.tile+c:], s.point)
 	})
 }
 
@@ -180,14 +182,14 @@ func spreadPixels(d line) line {
 	return line{d[0], s + o, s - o, t + p, t - p, d[3]}
 }
 
-// gatherWeightsPortable computes Gᵀ·u·G for 36 planes of n elements, into the first nine of them.
-func gatherWeightsPortable(u []float32, n int) {
+// gatherWeightsPortable computes Gᵀ·u·G for n elements of 36 planes, into the first nine of them.
+func gatherWeightsPortable(u []float32, n, plane int) {
 	for c := range n {
 		var m square
-		m.load(u[c:], n)
-		m.apply(tileWindow, 3, gatherTaps)
+		m.load(u[c:], plane)
+		m.apply(tileWindow, winogradKernel, gatherTaps)
 		for i := range kernelTaps {
-			u[i*n+c] = m[i/3][i%3]
+			u[i*plane+c] = m[i/winogradKernel][i%winogradKernel]
 		}
 	}
 }

@@ -1,11 +1,11 @@
 package kernels
 
 // A WinogradWeight computes the gradient of the weights of a convolution that [Winograd] computes, by the
-// same tiles:
+// same tiles and parts of the kernel:
 //
 //	dg = Gᵀ·[Σ (Bᵀ·x·B) ⊙ (A·dy·Aᵀ)]·G
 //
-// over all tiles x of 6×6 pixels and dy of 4×4. The sums are 36 matrix products of C × tiles × O, and
+// over all tiles x of 6×6 pixels and dy of 4×4. The sums are 36 matrix products of parts·C × tiles × O, and
 // Gᵀ and G follow when all are complete. Tiles are taken in order, image by image.
 type WinogradWeight struct {
 	Winograd
@@ -18,12 +18,14 @@ func (s *ConvShape) WinogradWeight() (k WinogradWeight, ok bool) {
 	return WinogradWeight{forward}, ok
 }
 
-// Size returns the length of the sums, [point][C][O].
-func (k *WinogradWeight) Size() int { return tilePoints * k.C * k.O }
+// Size returns the length of the sums, [point][part][C][O].
+func (k *WinogradWeight) Size() int { return tilePoints * k.depth() * k.O }
 
 // most returns how many tiles are multiplied at once. With few of them, adding to the sums would take longer than
-// the products.
-func (k *WinogradWeight) most() int { return max(k.tiles(), 16) }
+// the products; with more than this, reading them does.
+func (k *WinogradWeight) most() int {
+	return max(k.tiles(), min(k.depth()*k.O/(k.depth()+k.O), 64))
+}
 
 // ScratchLen returns the length of the scratch of a WeightSum.
 func (k *WinogradWeight) ScratchLen() int { return k.roomLen(k.most()) }
@@ -73,15 +75,15 @@ func (s *WeightSum) End() {
 func (s *WeightSum) multiply() {
 	var zero [1]int
 	k := s.k
-	g := GEMM{M: k.C, N: k.O, K: s.tiles, AOff: zero[:], BOff: zero[:], A: s.room.in, RS: 1, CS: k.C, B: s.room.out, BS: k.O, C: s.sums, LDC: k.O, Add: s.add}
-	g.RunEach(tilePoints, s.room.inPoint, s.room.outPoint, k.C*k.O)
+	g := GEMM{M: k.depth(), N: k.O, K: s.tiles, AOff: zero[:], BOff: zero[:], A: s.room.in, RS: 1, CS: k.depth(), B: s.room.out, BS: k.O, C: s.sums, LDC: k.O, Add: s.add}
+	g.RunEach(tilePoints, s.room.inPoint, s.room.outPoint, k.depth()*k.O)
 	s.tiles, s.add = 0, true
 }
 
 // spreadGradient transforms the gradients of the pixels of a run. Those that do not exist are zero.
 func (k *Winograd) spreadGradient(room *tileRoom, dy []float32, dyl Layout, n int, r tileRun) {
 	dst, dy := room.out[r.first*k.O:], dy[dyl.At(n, r.h, r.w, 0):]
-	s := spreading{tiles: r.tiles, channels: k.O, point: room.outPoint, row: dyl.SH, pixel: dyl.SW}
+	s := spreading{tiles: r.tiles, channels: k.O, point: room.outPoint, tile: k.O, row: dyl.SH, pixel: dyl.SW}
 	if r.whole() {
 		spreadGradients(dst, dy, s)
 		return
@@ -95,9 +97,21 @@ func (k *Winograd) spreadGradient(room *tileRoom, dy []float32, dyl Layout, n in
 }
 
 // Finish computes the gradient of the weights from the sums, in the order of [ConvShape.BackwardWeight]. It uses
-// the memory of the sums, whose front it returns.
+// the memory of the sums, a part of which it returns.
 func (k *WinogradWeight) Finish(sums []float32) []float32 {
-	n := k.C * k.O
-	gatherWeights(sums, n)
-	return sums[:kernelTaps*n]
+	n, plane := k.C*k.O, k.depth()*k.O
+	for part := range k.parts() {
+		gatherWeights(sums[part*n:], n, plane)
+	}
+	if k.parts() == 1 {
+		return sums[:kernelTaps*n]
+	}
+	taps := sums[kernelTaps*plane:] // what lies there has been used
+	for i := range k.KH * k.KW {
+		h, w := i/k.KW, i%k.KW
+		part := h/winogradKernel*partsOf(k.KW) + w/winogradKernel
+		at := (h%winogradKernel*winogradKernel+w%winogradKernel)*plane + part*n
+		copy(taps[i*n:(i+1)*n], sums[at:])
+	}
+	return taps[:k.KH*k.KW*n]
 }

@@ -381,20 +381,19 @@ func gatherTiles(c *build.Context, name string, add bool) {
 	k.RET()
 }
 
-// spreadWeights writes the transform of kernels whose nine taps lie in planes into 36 planes.
+// spreadWeights writes the transform of kernels whose taps lie in planes into 36 planes.
 func spreadWeights(c *build.Context) {
-	k := newRowKernel(c, "spreadWeightsAVX2", "func(u, taps *float32, vectors, plane int)",
-		"u[point] = G·taps·Gᵀ for vectors of 8 kernels; u and taps may overlap plane by plane")
+	k := newRowKernel(c, "spreadWeightsAVX2", "func(u, taps *float32, vectors, plane, tap, tapRow int)",
+		"u[point] = G·taps·Gᵀ for vectors of 8 kernels, whose 3×3 taps are tap bytes apart and their rows tapRow")
 	u, taps, temp, vectors := k.load("u"), k.load("taps"), k.square(), k.load("vectors")
-	w := floatTiles.points(k, k.load("plane"))
-	plane := k.stride(w.point.one, 4)
+	w, tap, tapRow := floatTiles.points(k, k.load("plane")), k.load("tap"), k.load("tapRow")
 	line := kernelTransform.prepare(k)
 	at := func(i, j int) Mem { return floatTiles.temporary(temp, i, j) }
 	k.Label("vector")
 	k.MOVQ(taps, w.p)
 	for i := range 3 {
-		line(3, func(j int) Mem { return plane.at(w.p, j) }, k.to(func(j int) Mem { return at(i, j) }))
-		k.ADDQ(plane.three, w.p)
+		line(3, func(j int) Mem { return stride{one: tap}.at(w.p, j) }, k.to(func(j int) Mem { return at(i, j) }))
+		k.ADDQ(tapRow, w.p)
 	}
 	k.MOVQ(u, w.p)
 	for j := range floatTiles.window {
