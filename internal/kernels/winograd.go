@@ -12,14 +12,14 @@ import "fmt"
 // over the channels before Aᵀ and A: they are 36 matrix products of tiles × C × O. The matrices evaluate
 // polynomials at 0, ±a, ±b and ∞:
 //
-//	     ⎡a²b²   0   −a²−b²   0    1  0⎤        ⎡1/n₀   0     0  ⎤
-//	     ⎢ 0   −ab²   −b²     a    1  0⎥        ⎢1/nₐ  a/nₐ  a²/nₐ⎥         ⎡1  1   1   1   1  0⎤
-//	Bᵀ = ⎢ 0    ab²   −b²    −a    1  0⎥    G = ⎢1/nₐ −a/nₐ  a²/nₐ⎥    Aᵀ = ⎢0  a  −a   b  −b  0⎥
-//	     ⎢ 0   −a²b   −a²     b    1  0⎥        ⎢1/n_b b/n_b b²/n_b⎥        ⎢0  a²  a²  b²  b² 0⎥
-//	     ⎢ 0    a²b   −a²    −b    1  0⎥        ⎢1/n_b −b/n_b b²/n_b⎥       ⎣0  a³ −a³  b³ −b³ 1⎦
-//	     ⎣ 0   a²b²    0  −a²−b²   0  1⎦        ⎣ 0     0     1  ⎦
+//	     ⎡a²b²   0   −a²−b²   0    1  0⎤
+//	     ⎢ 0   −ab²   −b²     a    1  0⎥        ⎡1/n₀    0      0  ⎤         ⎡1  1   1   1   1  0⎤
+//	Bᵀ = ⎢ 0    ab²   −b²    −a    1  0⎥    G = ⎢1/nₐ  ±a/nₐ  a²/nₐ⎥    Aᵀ = ⎢0  a  −a   b  −b  0⎥
+//	     ⎢ 0   −a²b   −a²     b    1  0⎥        ⎢1/nᵦ  ±b/nᵦ  b²/nᵦ⎥         ⎢0  a²  a²  b²  b² 0⎥
+//	     ⎢ 0    a²b   −a²    −b    1  0⎥        ⎣ 0      0      1  ⎦         ⎣0  a³ −a³  b³ −b³ 1⎦
+//	     ⎣ 0   a²b²    0  −a²−b²   0  1⎦
 //
-// with n₀ = a²b², nₐ = 2a²·(a²−b²) and n_b = 2b²·(b²−a²). With the usual points, 1 and 2, results are five times
+// with n₀ = a²b², nₐ = 2a²·(a²−b²) and nᵦ = 2b²·(b²−a²), where rows of G with ± are two. With the usual points, 1 and 2, results are five times
 // as far off as those of the direct sum; with a = 5/8 and b = 3/2, whose powers are exact in binary too, about
 // twice (after Barabasz et al., Error Analysis and Improving the Accuracy of Winograd Convolution for Deep
 // Neural Networks, 2020). docs/tolerances.md has the bound.
@@ -254,8 +254,7 @@ func (k *Winograd) gather(room *tileRoom, y []float32, yl Layout, bias []float32
 	}
 }
 
-// copyPixels copies rows × columns pixels, from the front of src to
-// that of dst. With clears it clears all of dst first.
+// copyPixels copies rows × columns pixels from the front of src to that of dst. With clears it clears all of dst first.
 func copyPixels(dst []float32, dl Layout, src []float32, sl Layout, rows, columns int, clears bool) {
 	if clears {
 		clear(dst)
@@ -305,7 +304,7 @@ type tileRun struct {
 	first      int // place among the tiles that go together
 	tiles      int
 	h, w       int // first pixel of the first tile
-	rows, cols int // pixels of a tile; fewer than 4 in the only one of a run at an edge
+	rows, cols int // pixels of a tile; fewer than 4 at an edge
 }
 
 // eachRun calls f for the runs of tiles from first to end−1, counted through rows of wide tiles and
