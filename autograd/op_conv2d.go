@@ -227,25 +227,25 @@ type ConvStep interface {
 
 // conv is the step of [Conv2DOp].
 type conv struct {
-	s        kernels.ConvShape
-	input    kernels.InputGradient
-	x        *imageFloats
-	w, b     *asFloats
-	y        View
-	dx, dw   View
-	dy       View
-	sums     []View // per worker, dx of one image; nil where it is summed where it lies
-	fwd      packed
-	bwd      packed
-	tiles    tiles
+	s      kernels.ConvShape
+	input  kernels.InputGradient
+	x      *imageFloats
+	w, b   *asFloats
+	y      View
+	dx, dw View
+	dy     View
+	sums   []View // per worker, dx of one image; nil where it is summed where it lies
+	fwd    packed
+	bwd    packed
+	tiles  tiles
 	// Of tiles, per worker: for rows of an image, and for the gradient of the weight.
 	scratch, sumScratch [][]float32
-	bands    bands       // of y
-	dxBands  bands
-	upstream func(worker, n int) []float32
-	parts    *chunks
-	db       *imageSums
-	forward  func(worker, i int)
+	bands               bands // of y
+	dxBands             bands
+	upstream            func(worker, n int) []float32
+	parts               *chunks
+	db                  *imageSums
+	forward             func(worker, i int)
 	// Tasks of the backward pass: an image with all that belongs to it, or, where these are few,
 	// its upstream gradient, and then the parts of dw and the bands of the images.
 	image, bring, task func(worker, i int)
