@@ -30,11 +30,16 @@ import "fmt"
 // A larger kernel is cut into parts of 3×3, with zeros where there is no tap. Each part has channels of its own, whose
 // pixels lie three rows or columns further on; their products add up before the one transform of all.
 //
+// With a dilation, pixels that lie that far apart are an image of their own, and the groups of channels are convolutions of
+// their own.
+//
 // The gradient of the input is such a convolution of the gradient of the output, with the
 // kernels rotated and their channels exchanged.
 type Winograd struct {
-	C, O            int // channels read and written
+	Groups          int
+	C, O            int // channels of a group that are read and written
 	KH, KW          int // of the kernel
+	DilH, DilW      int
 	OH, OW          int // extents of what is written
 	PadTop, PadLeft int // pixel (h, w) reads from (h−PadTop, w−PadLeft) on
 	rotated         bool
@@ -68,34 +73,79 @@ func (k *Winograd) depth() int { return k.parts() * k.C }
 // WinogradForward returns what computes the convolution by tiles, if that is possible and faster
 // than Forward.
 func (s *ConvShape) WinogradForward() (k Winograd, ok bool) {
-	k = Winograd{C: s.C, O: s.O, KH: s.KH, KW: s.KW, OH: s.OH, OW: s.OW, PadTop: s.PadTop, PadLeft: s.PadLeft}
-	return k, s.byTiles()
+	cg, og := s.groups()
+	k = Winograd{Groups: s.Groups, C: cg, O: og, KH: s.KH, KW: s.KW, DilH: s.DilH, DilW: s.DilW,
+		OH: s.OH, OW: s.OW, PadTop: s.PadTop, PadLeft: s.PadLeft}
+	return k, s.StrideH == 1 && s.StrideW == 1 && k.pays()
 }
 
 // WinogradBackward returns what computes the gradient of the input by tiles, if that is possible
 // and faster than InputGradient. It wants the border of dy that InputGradient has.
 func (s *ConvShape) WinogradBackward() (k Winograd, ok bool) {
-	k = Winograd{C: s.O, O: s.C, KH: s.KH, KW: s.KW, OH: s.H, OW: s.W, PadTop: s.KH - 1 - s.PadTop, PadLeft: s.KW - 1 - s.PadLeft, rotated: true}
-	return k, s.byTiles()
+	k, ok = s.WinogradForward()
+	k.C, k.O, k.OH, k.OW, k.rotated = k.O, k.C, s.H, s.W, true
+	k.PadTop, k.PadLeft = (s.KH-1)*s.DilH-s.PadTop, (s.KW-1)*s.DilW-s.PadLeft
+	return k, ok
 }
 
-// byTiles reports whether Winograd can compute s, and should: transforms take about as long as so many
-// multiplications for each channel of a tile, and tiles at the edge of small images are mostly empty.
+// byTiles reports whether Winograd can compute s, and should.
 func (s *ConvShape) byTiles() bool {
-	if min(s.KH, s.KW) < winogradKernel || s.StrideH != 1 || s.StrideW != 1 || s.DilH != 1 || s.DilW != 1 || s.Groups != 1 ||
-		min(s.C, s.O) < 16 || s.C%8 != 0 || s.O%8 != 0 {
+	_, ok := s.WinogradForward()
+	return ok
+}
+
+// pays reports whether tiles are possible and faster: transforms take about as long as so many multiplications for
+// each channel of a tile, and tiles at the edge of small images are mostly empty.
+func (k *Winograd) pays() bool {
+	if min(k.KH, k.KW) < winogradKernel || min(k.C, k.O) < 16 || k.C%8 != 0 || k.O%8 != 0 {
 		return false
 	}
 	const input, output = 200, 150
-	depth := partsOf(s.KH) * partsOf(s.KW) * s.C
-	tile := tilePoints*depth*s.O + input*depth + output*s.O
-	return tilesOf(s.OH)*tilesOf(s.OW)*tile < s.KH*s.KW*s.OH*s.OW*s.C*s.O
+	tiles := 0
+	for i := range k.phases() {
+		phase := k.phase(i)
+		tiles += phase.all(phase.OH)
+	}
+	tile := tilePoints*k.depth()*k.O + input*k.depth() + output*k.O
+	return tiles*tile < k.KH*k.KW*k.OH*k.OW*k.C*k.O
+}
+
+// phases returns the number of images that a dilation makes of one.
+func (k *Winograd) phases() int { return k.DilH * k.DilW }
+
+// phase returns one group of the convolution of phase i, whose pixel (h, w) reads from (h, w) on.
+func (k *Winograd) phase(i int) Winograd {
+	p := *k
+	h, w := k.start(i)
+	p.OH, p.OW = (k.OH-h+k.DilH-1)/k.DilH, (k.OW-w+k.DilW-1)/k.DilW
+	p.Groups, p.DilH, p.DilW, p.PadTop, p.PadLeft = 1, 1, 1, 0, 0
+	return p
+}
+
+// start returns the first pixel of phase i.
+func (k *Winograd) start(i int) (h, w int) { return i / k.DilW, i % k.DilW }
+
+// lattice returns the layout of the pixels of a phase and the channels of a group, from pixel (h, w) and channel c on.
+func (k *Winograd) lattice(l Layout, h, w, c int) Layout {
+	l.Off += h*l.SH + w*l.SW + c
+	l.SH, l.SW = k.DilH*l.SH, k.DilW*l.SW
+	return l
+}
+
+// lattices returns the layouts of what phase i of a group reads and writes.
+func (k *Winograd) lattices(yl, xl Layout, i, group int) (y, x Layout) {
+	h, w := k.start(i)
+	return k.lattice(yl, h, w, group*k.O), k.lattice(xl, h-k.PadTop, w-k.PadLeft, group*k.C)
 }
 
 // Size returns the length of the packed weights, with room for their taps.
-func (k *Winograd) Size() int { return (tilePoints + kernelTaps) * k.depth() * panelColumns(k.O) }
+func (k *Winograd) Size() int { return k.Groups * k.groupSize() }
 
-// Pack transforms the weights w [O C KH KW] of the convolution, [panel][point][part][c][column].
+func (k *Winograd) groupSize() int {
+	return (tilePoints + kernelTaps) * k.depth() * panelColumns(k.O)
+}
+
+// Pack transforms the weights w [O C KH KW] of the convolution, [group][panel][point][part][c][column].
 func (k *Winograd) Pack(dst, w []float32) {
 	for i := range k.Panels() {
 		k.PackPanel(dst, w, i)
@@ -103,11 +153,12 @@ func (k *Winograd) Pack(dst, w []float32) {
 }
 
 // Panels returns how many panels the packed weights have.
-func (k *Winograd) Panels() int { return panels(k.O) }
+func (k *Winograd) Panels() int { return k.Groups * panels(k.O) }
 
 // PackPanel does the part of Pack that panel i needs.
 func (k *Winograd) PackPanel(dst, w []float32, i int) {
-	j := i * panelWidth
+	group, j := i/panels(k.O), i%panels(k.O)*panelWidth
+	dst, w = dst[group*k.groupSize():], w[group*k.O*k.C*k.KH*k.KW:]
 	width := panel(j, k.O)
 	columns, depth := min(width, k.O-j), k.depth()
 	u := dst[tilePoints*depth*j:][:tilePoints*depth*width]
@@ -194,20 +245,45 @@ func (k *Winograd) room(scratch []float32, tiles int) (r tileRoom) {
 }
 
 // ScratchLen returns the length of the scratch of Rows.
-func (k *Winograd) ScratchLen() int { return k.roomLen(k.tiles()) }
+func (k *Winograd) ScratchLen() int {
+	n := 0
+	for i := range k.phases() {
+		p := k.phase(i)
+		n = max(n, p.roomLen(p.tiles()))
+	}
+	return n
+}
 
 // Rows computes rows oh0 to oh1−1 of image n of y from x, or adds them to y. oh0 is a multiple of four; oh1 is one
 // or OH. packed comes from Pack; bias may be nil; x has a border of zeros as wide as the kernel reaches; scratch
 // has ScratchLen elements. The border of y is left alone.
 func (k *Winograd) Rows(y []float32, yl Layout, x []float32, xl Layout, packed, bias, scratch []float32, n, oh0, oh1 int, add bool) {
 	k.check(y, yl, x, xl, n, oh0, oh1)
-	all, most := k.all(oh1-oh0), k.tiles()
+	for group := range k.Groups {
+		own := bias
+		if bias != nil {
+			own = bias[group*k.O:][:k.O]
+		}
+		for i := range k.phases() {
+			p, h := k.phase(i), i/k.DilW
+			yl, xl := k.lattices(yl, xl, i, group)
+			p.phaseRows(y, yl, x, xl, packed[group*k.groupSize():], own, scratch, n, (oh0-h+k.DilH-1)/k.DilH, (oh1-h+k.DilH-1)/k.DilH, add)
+		}
+	}
+}
+
+// phaseRows is Rows for a phase of a group. Rows may begin and end inside a tile.
+func (k *Winograd) phaseRows(y []float32, yl Layout, x []float32, xl Layout, packed, bias, scratch []float32, n, h0, h1 int, add bool) {
+	all, most := k.all(h1-h0&^(winogradTile-1)), k.tiles()
+	if h0 >= h1 {
+		return
+	}
 	for first := 0; first < all; first += most {
 		tiles := min(most, all-first)
 		room := k.room(scratch, tiles)
-		k.eachRun(first, tiles, oh0, oh1, func(r tileRun) { k.spread(&room, x, xl, n, r) })
+		k.eachRun(first, tiles, h0, h1, func(r tileRun) { k.spread(&room, x, xl, n, r) })
 		k.multiply(&room, packed, tiles)
-		k.eachRun(first, tiles, oh0, oh1, func(r tileRun) { k.gather(&room, y, yl, bias, n, r, add) })
+		k.eachRun(first, tiles, h0, h1, func(r tileRun) { k.gather(&room, y, yl, bias, n, r, add) })
 	}
 }
 
@@ -216,7 +292,7 @@ func (k *Winograd) spread(room *tileRoom, x []float32, xl Layout, n int, r tileR
 	depth := k.depth()
 	for part := range k.parts() {
 		h, w := r.h+part/partsOf(k.KW)*winogradKernel, r.w+part%partsOf(k.KW)*winogradKernel
-		dst, x := room.in[r.first*depth+part*k.C:], x[xl.At(n, h-k.PadTop, w-k.PadLeft, 0):]
+		dst, x := room.in[r.first*depth+part*k.C:], x[xl.At(n, h, w, 0):]
 		below, right := k.OH-1+k.KH-h, k.OW-1+k.KW-w // pixels from here on
 		s := spreading{channels: k.C, point: room.inPoint, tile: depth, row: xl.SH, pixel: xl.SW}
 		if below >= tileWindow && right >= tileWindow {
@@ -245,23 +321,24 @@ func (k *Winograd) gather(room *tileRoom, y []float32, yl Layout, bias []float32
 	l := Dense(1, winogradTile, winogradTile, k.O)
 	s.tiles, s.row, s.pixel = 1, l.SH, l.SW
 	for t := range r.tiles {
-		tile := y[t*winogradTile*yl.SW:]
+		tile, pixel := y[t*winogradTile*yl.SW+r.skip*yl.SH:], room.pixel[r.skip*l.SH:]
 		if add {
-			copyPixels(room.pixel, l, tile, yl, r.rows, r.cols, true)
+			copyPixels(pixel, l, tile, yl, r.rows-r.skip, r.cols, true)
 		}
 		gatherTiles(room.pixel, m[t*k.O:], bias, s, add)
-		copyPixels(tile, yl, room.pixel, l, r.rows, r.cols, false)
+		copyPixels(tile, yl, pixel, l, r.rows-r.skip, r.cols, false)
 	}
 }
 
 // copyPixels copies rows × columns pixels from the front of src to that of dst. With clears it clears all of dst first.
 func copyPixels(dst []float32, dl Layout, src []float32, sl Layout, rows, columns int, clears bool) {
+	channels := min(dl.C, sl.C) // one of them has those of a group, the other those of all
 	if clears {
 		clear(dst)
 	}
 	for h := range rows {
 		for w := range columns {
-			copy(dst[h*dl.SH+w*dl.SW:][:dl.C], src[h*sl.SH+w*sl.SW:][:sl.C])
+			copy(dst[h*dl.SH+w*dl.SW:][:channels], src[h*sl.SH+w*sl.SW:])
 		}
 	}
 }
@@ -277,8 +354,8 @@ func (k *Winograd) check(y []float32, yl Layout, x []float32, xl Layout, n, oh0,
 		data        []float32
 		first, last int
 	}{
-		{"x", x, xl.At(n, oh0-k.PadTop, -k.PadLeft, 0), xl.At(n, oh1+k.KH-2-k.PadTop, k.OW+k.KW-2-k.PadLeft, k.C-1)},
-		{"y", y, yl.At(n, oh0, 0, 0), yl.At(n, oh1-1, k.OW-1, k.O-1)},
+		{"x", x, xl.At(n, oh0-k.PadTop, -k.PadLeft, 0), xl.At(n, oh1-1+(k.KH-1)*k.DilH-k.PadTop, k.OW-1+(k.KW-1)*k.DilW-k.PadLeft, k.Groups*k.C-1)},
+		{"y", y, yl.At(n, oh0, 0, 0), yl.At(n, oh1-1, k.OW-1, k.Groups*k.O-1)},
 	} {
 		if t.first < 0 || t.last >= len(t.data) {
 			panic(fmt.Sprintf("kernels: winograd: elements %d to %d of %s, which has %d", t.first, t.last, t.name, len(t.data)))
@@ -305,6 +382,7 @@ type tileRun struct {
 	tiles      int
 	h, w       int // first pixel of the first tile
 	rows, cols int // pixels of a tile; fewer than 4 at an edge
+	skip       int // of the rows, those that are computed elsewhere
 }
 
 // eachRun calls f for the runs of tiles from first to end−1, counted through rows of wide tiles and
@@ -327,12 +405,16 @@ func eachRun(first, end, wide, rows, cols int, f func(r tileRun)) {
 }
 
 // whole reports whether the tiles have all their pixels.
-func (r tileRun) whole() bool { return r.rows == winogradTile && r.cols == winogradTile }
+func (r tileRun) whole() bool {
+	return r.rows == winogradTile && r.cols == winogradTile && r.skip == 0
+}
 
-// eachRun calls f for the runs of so many tiles from first on, counted in rows oh0 to oh1−1.
-func (k *Winograd) eachRun(first, tiles, oh0, oh1 int, f func(r tileRun)) {
-	eachRun(first, first+tiles, tilesOf(k.OW), oh1-oh0, k.OW, func(r tileRun) {
-		r.h += oh0
+// eachRun calls f for the runs of so many tiles from first on, counted from the tile of row h0 on, for rows h0 to h1−1.
+func (k *Winograd) eachRun(first, tiles, h0, h1 int, f func(r tileRun)) {
+	top := h0 &^ (winogradTile - 1)
+	eachRun(first, first+tiles, tilesOf(k.OW), h1-top, k.OW, func(r tileRun) {
+		r.h += top
+		r.skip = max(h0-r.h, 0)
 		f(r)
 	})
 }

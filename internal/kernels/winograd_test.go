@@ -30,6 +30,11 @@ func winogradCases(t testing.TB) []ConvShape {
 		s.KH, s.KW = k[0], k[1]
 		cases = append(cases, s)
 	}
+	for _, k := range [][3]int{{3, 1, 1}, {1, 2, 3}, {2, 2, 2}} { // groups and dilations
+		s := pad(k[0]*16, k[0]*24, 15, 18, k[1], k[2], k[1], k[2])
+		s.Groups, s.DilH, s.DilW = k[0], k[1], k[2]
+		cases = append(cases, s)
+	}
 	for i := range cases {
 		if err := cases[i].Complete(); err != nil {
 			t.Fatalf("case %d: %v", i, err)
@@ -212,6 +217,9 @@ func TestWinogradBound(t *testing.T) {
 	forEach(t, "gemm", func(t *testing.T) {
 		r := testRand()
 		for _, s := range winogradCases(t) {
+			if s.Groups*s.DilH*s.DilW > 1 {
+				continue // they consist of others
+			}
 			x := newTensor(r, 1, s.H, s.W, s.C, s.PadTop, s.PadLeft, s.PadBottom, s.PadRight, false)
 			for i, v := range x.data {
 				x.data[i] = v * float32(r.NormFloat64()) // the border stays zero
@@ -275,6 +283,9 @@ func TestWinogradWeightBound(t *testing.T) {
 	forEach(t, "gemm", func(t *testing.T) {
 		r := testRand()
 		for _, s := range winogradCases(t) {
+			if s.Groups*s.DilH*s.DilW > 1 {
+				continue
+			}
 			k, _ := s.WinogradWeight()
 			x := newTensor(r, 2, s.H, s.W, s.C, s.PadTop, s.PadLeft, s.PadBottom, s.PadRight, false)
 			dy := newTensor(r, 2, s.OH, s.OW, s.O, 0, 0, 0, 0, false)
@@ -362,43 +373,50 @@ func TestWinogradTransforms(t *testing.T) {
 // Neither where the rows of an image are cut nor how many tiles go together changes a bit.
 func TestWinogradSplit(t *testing.T) {
 	for _, kernel := range []string{"winograd", "gemm"} {
-		forEach(t, kernel, func(t *testing.T) {
-			r := testRand()
-			s := ConvShape{C: 24, O: 40, KH: 3, KW: 3, PadTop: 1, PadLeft: 1, PadBottom: 1, PadRight: 1, H: 43, W: 35}
-			if err := s.Complete(); err != nil {
-				t.Fatal(err)
-			}
-			k, _ := s.WinogradForward()
-			if all := tilesOf(s.OH) * tilesOf(s.OW); k.tiles() >= all {
-				t.Fatalf("all %d tiles go together", all)
-			}
-			x := newTensor(r, 1, s.H, s.W, s.C, 1, 1, 1, 1, false)
-			for i, v := range x.data {
-				x.data[i] = v * 0.1
-			}
-			packed := make([]float32, k.Size())
-			k.Pack(packed, normals(r, s.WeightSize()))
-			whole := newTensor(r, 1, s.OH, s.OW, s.O, 0, 0, 0, 0, false)
-			got := whole.clone()
-			k.Rows(whole.data, whole.Layout, x.data, x.Layout, packed, nil, make([]float32, k.ScratchLen()), 0, 0, s.OH, false)
-			for range 5 {
-				k.rows(r, got, x, packed, nil, 0, false)
-				equalSlices(t, "y", got.data, whole.data)
-			}
-		})
+		for dilation := 1; dilation <= 3; dilation++ {
+			forEach(t, kernel, func(t *testing.T) { testWinogradSplit(t, dilation) })
+		}
+	}
+}
+
+func testWinogradSplit(t *testing.T, d int) {
+	r := testRand()
+	s := ConvShape{C: 24, O: 40, KH: 3, KW: 3, DilH: d, DilW: d, PadTop: d, PadLeft: d, PadBottom: d, PadRight: d, H: 43, W: 35}
+	if err := s.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	k, ok := s.WinogradForward()
+	if first := k.phase(0); !ok || first.tiles() >= first.all(first.OH) {
+		t.Fatalf("by tiles: %v, %d at once", ok, first.tiles())
+	}
+	x := newTensor(r, 1, s.H, s.W, s.C, d, d, d, d, false)
+	for i, v := range x.data {
+		x.data[i] = v * 0.1
+	}
+	packed := make([]float32, k.Size())
+	k.Pack(packed, normals(r, s.WeightSize()))
+	whole := newTensor(r, 1, s.OH, s.OW, s.O, 0, 0, 0, 0, false)
+	for _, add := range []bool{false, true} {
+		got := whole.clone()
+		before := whole.clone()
+		k.Rows(whole.data, whole.Layout, x.data, x.Layout, packed, nil, make([]float32, k.ScratchLen()), 0, 0, s.OH, add)
+		for range 5 {
+			copy(got.data, before.data)
+			k.rows(r, got, x, packed, nil, 0, add)
+			equalSlices(t, "y", got.data, whole.data)
+		}
 	}
 }
 
 // What has no transform, or too few channels for one, does not go by tiles.
 func TestWinogradIsChosenByShape(t *testing.T) {
 	for name, spoil := range map[string]func(s *ConvShape){
-		"stride":   func(s *ConvShape) { s.StrideH = 2 },
-		"dilation": func(s *ConvShape) { s.DilW = 2 },
-		"groups":   func(s *ConvShape) { s.Groups = 2 },
-		"kernel":   func(s *ConvShape) { s.KH = 2 },
-		"inputs":   func(s *ConvShape) { s.C = 8 },
-		"size":     func(s *ConvShape) { s.H = 3 },
-		"outputs":  func(s *ConvShape) { s.O = 20 },
+		"stride":  func(s *ConvShape) { s.StrideH = 2 },
+		"groups":  func(s *ConvShape) { s.Groups = 2 },
+		"kernel":  func(s *ConvShape) { s.KH = 2 },
+		"inputs":  func(s *ConvShape) { s.C = 8 },
+		"size":    func(s *ConvShape) { s.H = 3 },
+		"outputs": func(s *ConvShape) { s.O = 20 },
 	} {
 		s := ConvShape{C: 16, O: 32, KH: 3, KW: 3, H: 9, W: 9}
 		spoil(&s)

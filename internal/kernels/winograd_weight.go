@@ -18,8 +18,10 @@ func (s *ConvShape) WinogradWeight() (k WinogradWeight, ok bool) {
 	return WinogradWeight{forward}, ok
 }
 
-// Size returns the length of the sums, [point][part][C][O].
-func (k *WinogradWeight) Size() int { return tilePoints * k.depth() * k.O }
+// Size returns the length of the sums, [group][point][part][C][O].
+func (k *WinogradWeight) Size() int { return k.Groups * k.groupSums() }
+
+func (k *WinogradWeight) groupSums() int { return tilePoints * k.depth() * k.O }
 
 // most returns how many tiles are multiplied at once. With few of them, adding to the sums would take longer than
 // the products; with more than this, reading them does.
@@ -45,11 +47,30 @@ func (k *WinogradWeight) Begin(sums, scratch []float32) WeightSum {
 	return WeightSum{k: k, sums: sums[:k.Size()], room: k.room(scratch, k.most())}
 }
 
-// Image takes in image n.
+// Image takes in image n. With groups, no tile waits for the next image.
 func (s *WeightSum) Image(x []float32, xl Layout, dy []float32, dyl Layout, n int) {
 	k := s.k
 	k.check(dy, dyl, x, xl, n, 0, k.OH)
-	all, most := k.all(k.OH), k.most()
+	for group := range k.Groups {
+		sum := s
+		if k.Groups > 1 {
+			sum = &WeightSum{k: k, sums: s.sums[group*k.groupSums():], room: s.room, add: s.add}
+		}
+		for i := range k.phases() {
+			p := k.phase(i)
+			dyl, xl := k.lattices(dyl, xl, i, group)
+			sum.phase(&p, x, xl, dy, dyl, n)
+		}
+		if k.Groups > 1 {
+			sum.End()
+		}
+	}
+	s.add = s.add || k.Groups > 1
+}
+
+// phase takes in a phase of image n.
+func (s *WeightSum) phase(k *Winograd, x []float32, xl Layout, dy []float32, dyl Layout, n int) {
+	all, most := k.all(k.OH), s.k.most()
 	for first := 0; first < all; {
 		tiles := min(most-s.tiles, all-first)
 		k.eachRun(first, tiles, 0, k.OH, func(r tileRun) {
@@ -99,12 +120,24 @@ func (k *Winograd) spreadGradient(room *tileRoom, dy []float32, dyl Layout, n in
 // Finish computes the gradient of the weights from the sums, in the order of [ConvShape.BackwardWeight]. It uses
 // the memory of the sums, a part of which it returns.
 func (k *WinogradWeight) Finish(sums []float32) []float32 {
+	n := k.KH * k.KW * k.C * k.O
+	if k.Groups == 1 {
+		return k.finish(sums)[:n]
+	}
+	for group := range k.Groups {
+		copy(sums[group*n:(group+1)*n], k.finish(sums[group*k.groupSums():]))
+	}
+	return sums[:k.Groups*n]
+}
+
+// finish is Finish for a group.
+func (k *WinogradWeight) finish(sums []float32) []float32 {
 	n, plane := k.C*k.O, k.depth()*k.O
 	for part := range k.parts() {
 		gatherWeights(sums[part*n:], n, plane)
 	}
 	if k.parts() == 1 {
-		return sums[:kernelTaps*n]
+		return sums
 	}
 	taps := sums[kernelTaps*plane:] // what lies there has been used
 	for i := range k.KH * k.KW {
@@ -113,5 +146,5 @@ func (k *WinogradWeight) Finish(sums []float32) []float32 {
 		at := (h%winogradKernel*winogradKernel+w%winogradKernel)*plane + part*n
 		copy(taps[i*n:(i+1)*n], sums[at:])
 	}
-	return taps[:k.KH*k.KW*n]
+	return taps
 }
