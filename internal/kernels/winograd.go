@@ -67,6 +67,14 @@ func partsOf(n int) int { return (n + winogradKernel - 1) / winogradKernel }
 // parts returns the number of parts of the kernel.
 func (k *Winograd) parts() int { return partsOf(k.KH) * partsOf(k.KW) }
 
+// firstTap returns the row and the column where a part begins.
+func (k *Winograd) firstTap(part int) (h, w int) {
+	return part / partsOf(k.KW) * winogradKernel, part % partsOf(k.KW) * winogradKernel
+}
+
+// wide returns the columns of taps of all parts, those that the kernel does not have included.
+func (k *Winograd) wide() int { return winogradKernel * partsOf(k.KW) }
+
 // depth returns the channels of all parts.
 func (k *Winograd) depth() int { return k.parts() * k.C }
 
@@ -164,10 +172,10 @@ func (k *Winograd) PackPanel(dst, w []float32, i int) {
 	u := dst[tilePoints*depth*j:][:tilePoints*depth*width]
 	g := dst[depth*(tilePoints*panelColumns(k.O)+kernelTaps*j):][:kernelTaps*depth*width]
 	k.packTaps(g, w, j, width, columns)
-	plane, wide := k.C*width, winogradKernel*partsOf(k.KW)
+	plane, wide := k.C*width, k.wide()
 	for part := range k.parts() {
-		h, w := part/partsOf(k.KW), part%partsOf(k.KW)
-		spreadWeights(u[part*plane:], g[winogradKernel*(h*wide+w)*plane:], plane, depth*width, plane, wide*plane)
+		h, w := k.firstTap(part)
+		spreadWeights(u[part*plane:], g[(h*wide+w)*plane:], plane, depth*width, plane, wide*plane)
 	}
 }
 
@@ -190,10 +198,10 @@ func (k *Winograd) packTaps(g, w []float32, j, width, columns int) {
 	} else {
 		packColumns(g, w[j*k.C*taps:], width, columns, k.C, taps)
 	}
-	wide := winogradKernel * partsOf(k.KW)
 	if k.parts() == 1 {
 		return
 	}
+	wide := k.wide()
 	for i := kernelTaps*k.parts() - 1; i >= 0; i-- {
 		to, h, w := g[i*plane:][:plane], i/wide, i%wide
 		if h < k.KH && w < k.KW {
@@ -274,10 +282,10 @@ func (k *Winograd) Rows(y []float32, yl Layout, x []float32, xl Layout, packed, 
 
 // phaseRows is Rows for a phase of a group. Rows may begin and end inside a tile.
 func (k *Winograd) phaseRows(y []float32, yl Layout, x []float32, xl Layout, packed, bias, scratch []float32, n, h0, h1 int, add bool) {
-	all, most := k.all(h1-h0&^(winogradTile-1)), k.tiles()
 	if h0 >= h1 {
 		return
 	}
+	all, most := k.all(h1-h0&^(winogradTile-1)), k.tiles()
 	for first := 0; first < all; first += most {
 		tiles := min(most, all-first)
 		room := k.room(scratch, tiles)
@@ -291,7 +299,8 @@ func (k *Winograd) phaseRows(y []float32, yl Layout, x []float32, xl Layout, pac
 func (k *Winograd) spread(room *tileRoom, x []float32, xl Layout, n int, r tileRun) {
 	depth := k.depth()
 	for part := range k.parts() {
-		h, w := r.h+part/partsOf(k.KW)*winogradKernel, r.w+part%partsOf(k.KW)*winogradKernel
+		h, w := k.firstTap(part)
+		h, w = r.h+h, r.w+w
 		dst, x := room.in[r.first*depth+part*k.C:], x[xl.At(n, h, w, 0):]
 		below, right := k.OH-1+k.KH-h, k.OW-1+k.KW-w // pixels from here on
 		s := spreading{channels: k.C, point: room.inPoint, tile: depth, row: xl.SH, pixel: xl.SW}
@@ -299,13 +308,11 @@ func (k *Winograd) spread(room *tileRoom, x []float32, xl Layout, n int, r tileR
 			s.tiles = min((right-tileWindow)/winogradTile+1, r.tiles)
 			spreadTiles(dst, x, s)
 		}
-		whole := s.tiles
-		l := Dense(1, tileWindow, tileWindow, k.C)
-		s.tiles, s.row, s.pixel = 1, l.SH, l.SW
-		for t := whole; t < r.tiles; t++ { // what lies beyond meets zeros or counts for no pixel
+		one, l := s.alone(tileWindow)
+		for t := s.tiles; t < r.tiles; t++ { // what lies beyond meets zeros or counts for no pixel
 			at := t * winogradTile
 			copyPixels(room.window, l, x[at*xl.SW:], xl, min(below, tileWindow), min(right-at, tileWindow), true)
-			spreadTiles(dst[t*depth:], room.window, s)
+			spreadTiles(dst[t*depth:], room.window, one)
 		}
 	}
 }
@@ -318,14 +325,13 @@ func (k *Winograd) gather(room *tileRoom, y []float32, yl Layout, bias []float32
 		gatherTiles(y, m, bias, s, add)
 		return
 	}
-	l := Dense(1, winogradTile, winogradTile, k.O)
-	s.tiles, s.row, s.pixel = 1, l.SH, l.SW
+	one, l := s.alone(winogradTile)
 	for t := range r.tiles {
 		tile, pixel := y[t*winogradTile*yl.SW+r.skip*yl.SH:], room.pixel[r.skip*l.SH:]
 		if add {
 			copyPixels(pixel, l, tile, yl, r.rows-r.skip, r.cols, true)
 		}
-		gatherTiles(room.pixel, m[t*k.O:], bias, s, add)
+		gatherTiles(room.pixel, m[t*k.O:], bias, one, add)
 		copyPixels(tile, yl, pixel, l, r.rows-r.skip, r.cols, false)
 	}
 }

@@ -34,6 +34,13 @@ type spreading struct {
 	row, pixel      int // from one row of pixels to the next, from a pixel to the next
 }
 
+// alone returns the same for one tile whose edge × edge pixels lie in a buffer, and the layout of that.
+func (s spreading) alone(edge int) (spreading, Layout) {
+	l := Dense(1, edge, edge, s.channels)
+	s.tiles, s.row, s.pixel = 1, l.SH, l.SW
+	return s, l
+}
+
 // last returns the place of the last of edge × edge pixels of the last tile, and that of the last point.
 func (s *spreading) last(edge int) (pixel, point int) {
 	return (edge-1)*s.row + ((s.tiles-1)*winogradTile+edge-1)*s.pixel + s.channels - 1, (tilePoints-1)*s.point + (s.tiles-1)*s.tile + s.channels - 1
@@ -65,11 +72,7 @@ func (m *square) apply(rows, columns int, f func(line) line) {
 func spreadTilesPortable(dst, x []float32, s spreading) {
 	s.each(func(tile, c int) {
 		var m square
-		for i := range m {
-			for j := range m[i] {
-				m[i][j] = x[i*s.row+(winogradTile*tile+j)*s.pixel+c]
-			}
-		}
+		m.pixels(x, &s, tile, c, tileWindow)
 		m.apply(tileWindow, tileWindow, spread)
 		m.store(dst[tile*s.tile+c:], s.point)
 	})
@@ -80,6 +83,15 @@ func (s *spreading) each(f func(tile, c int)) {
 	for t := range s.tiles {
 		for c := range s.channels {
 			f(t, c)
+		}
+	}
+}
+
+// pixels reads channel c of the edge × edge pixels of a tile.
+func (m *square) pixels(x []float32, s *spreading, tile, c, edge int) {
+	for i := range edge {
+		for j := range edge {
+			m[i][j] = x[i*s.row+(winogradTile*tile+j)*s.pixel+c]
 		}
 	}
 }
@@ -165,11 +177,7 @@ func spreadTaps(g line) line {
 func spreadGradientsPortable(dst, dy []float32, s spreading) {
 	s.each(func(tile, c int) {
 		var m square
-		for i := range winogradTile {
-			for j := range winogradTile {
-				m[i][j] = dy[i*s.row+(winogradTile*tile+j)*s.pixel+c]
-			}
-		}
+		m.pixels(dy, &s, tile, c, winogradTile)
 		m.apply(winogradTile, tileWindow, spreadPixels)
 		m.store(dst[tile*s.tile+c:], s.point)
 	})

@@ -51,21 +51,25 @@ func (k *WinogradWeight) Begin(sums, scratch []float32) WeightSum {
 func (s *WeightSum) Image(x []float32, xl Layout, dy []float32, dyl Layout, n int) {
 	k := s.k
 	k.check(dy, dyl, x, xl, n, 0, k.OH)
-	for group := range k.Groups {
-		sum := s
-		if k.Groups > 1 {
-			sum = &WeightSum{k: k, sums: s.sums[group*k.groupSums():], room: s.room, add: s.add}
-		}
-		for i := range k.phases() {
-			p := k.phase(i)
-			dyl, xl := k.lattices(dyl, xl, i, group)
-			sum.phase(&p, x, xl, dy, dyl, n)
-		}
-		if k.Groups > 1 {
-			sum.End()
-		}
+	if k.Groups == 1 {
+		s.group(0, x, xl, dy, dyl, n)
+		return
 	}
-	s.add = s.add || k.Groups > 1
+	for i := range k.Groups {
+		sum := WeightSum{k: k, sums: s.sums[i*k.groupSums():], room: s.room, add: s.add}
+		sum.group(i, x, xl, dy, dyl, n)
+		sum.End()
+	}
+	s.add = true
+}
+
+// group takes in a group of image n.
+func (s *WeightSum) group(group int, x []float32, xl Layout, dy []float32, dyl Layout, n int) {
+	for i := range s.k.phases() {
+		p := s.k.phase(i)
+		dyl, xl := s.k.lattices(dyl, xl, i, group)
+		s.phase(&p, x, xl, dy, dyl, n)
+	}
 }
 
 // phase takes in a phase of image n.
@@ -109,11 +113,10 @@ func (k *Winograd) spreadGradient(room *tileRoom, dy []float32, dyl Layout, n in
 		spreadGradients(dst, dy, s)
 		return
 	}
-	l := Dense(1, winogradTile, winogradTile, k.O)
-	s.tiles, s.row, s.pixel = 1, l.SH, l.SW
+	one, l := s.alone(winogradTile)
 	for t := range r.tiles {
 		copyPixels(room.pixel, l, dy[t*winogradTile*dyl.SW:], dyl, r.rows, r.cols, true)
-		spreadGradients(dst[t*k.O:], room.pixel, s)
+		spreadGradients(dst[t*k.O:], room.pixel, one)
 	}
 }
 

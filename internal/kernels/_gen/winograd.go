@@ -9,8 +9,8 @@ import (
 )
 
 // winograd writes the transforms of Winograd's convolution F(4×4, 3×3) in float32 for AVX2, eight
-// channels at a time. A point is one of the 6×6 places of a transformed tile. Each transform goes over the rows and
-// then over the columns, with a square of vectors between them in memory.
+// channels at a time. A point is one of the 6×6 places of a transformed tile. Those of pixels into points keep a row
+// of points in registers; the others go over rows and columns with a square of vectors between them in memory.
 func winograd(c *build.Context) {
 	spreadTiles(c)
 	gatherTiles(c, "gatherTilesAVX2", false)
