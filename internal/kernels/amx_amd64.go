@@ -119,16 +119,20 @@ func (s *IntConv) rowsTiles(acc []int32, x []uint8, xl Layout, p *IntWeights, sc
 			weights := panels.next(runs * p.length * width)
 			t.b, t.start = unsafe.Pointer(&weights[0]), unsafe.Pointer(&p.start[o])
 			t.bs, t.bStep = 4*width, depth*width
-			for i := 0; i < pixels; {
-				height, blocks := balance(pixels-i, 2*tileSide), 1
+			for _, part := range partsOfRows(pixels, 2*tileSide) {
+				height, calls := part.height, part.tiles
+				if calls == 0 {
+					continue
+				}
 				t.blocks, t.aBlock, t.cBlock = lines, line, s.OW*t.ldc
 				if lines == 1 {
-					blocks = (pixels - i) / height
-					t.blocks, t.aBlock, t.cBlock = blocks, height*t.rs, height*t.ldc
+					calls, t.blocks, t.aBlock, t.cBlock = 1, calls, height*t.rs, height*t.ldc
 				}
 				t.shape(height, columns, depth)
-				t.run(x[first+g*cg+i*t.rs:], acc[i*s.O+o:], s.Signed, height*columns*runs*run)
-				i += height * blocks
+				for call := range calls {
+					i := part.first + call*height
+					t.run(x[first+g*cg+i*t.rs:], acc[i*s.O+o:], s.Signed, height*columns*runs*run)
+				}
 			}
 		}
 	}

@@ -52,7 +52,7 @@ func (g *GEMM) RunEach(times, stepA, stepB, stepC int) {
 }
 
 // beyond returns x from element n on, or nothing where n is no index.
-func beyond(x []float32, n int) []float32 {
+func beyond[E any](x []E, n int) []E {
 	if n < 0 || n > len(x) {
 		return nil
 	}

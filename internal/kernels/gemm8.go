@@ -33,12 +33,26 @@ const Slack = 64
 func ceil4(k int) int { return (k + 3) &^ 3 }
 
 // Run computes the product. It panics if a slice is too short.
-func (g *GEMM8) Run() {
-	if g.M <= 0 || g.N <= 0 {
+func (g *GEMM8) Run() { g.RunEach(1, 0, 0) }
+
+// RunEach computes several products with the same W. Their rows in A and Acc lie stepA and stepC elements behind those of the
+// one before, which must not be negative. It panics if a slice is too short.
+func (g *GEMM8) RunEach(times, stepA, stepC int) {
+	if g.M <= 0 || g.N <= 0 || times <= 0 {
 		return
 	}
-	g.check()
-	g.run()
+	last := *g
+	last.A, last.Acc = beyond(g.A, (times-1)*stepA), beyond(g.Acc, (times-1)*stepC)
+	last.check()
+	g.runEach(times, stepA, stepC)
+}
+
+func (g *GEMM8) runEachPortable(times, stepA, stepC int) {
+	next := *g
+	for i := range times {
+		next.A, next.Acc = beyond(g.A, i*stepA), g.Acc[i*stepC:]
+		next.runPortable()
+	}
 }
 
 func (g *GEMM8) check() {

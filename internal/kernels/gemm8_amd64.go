@@ -23,11 +23,12 @@ func init() {
 	}
 }
 
-func (g *GEMM8) run() {
-	if gemm8Level == cpu.VNNI {
-		g.runVNNI()
+func (g *GEMM8) runEach(times, stepA, stepC int) {
+	// The kernels of 32 outputs assume that the first 16 are there.
+	if gemm8Level == cpu.VNNI && (g.N > panelWidth/2 || g.Width < panelWidth) {
+		g.runVNNI(times, stepA, 4*stepC)
 	} else {
-		g.runPortable()
+		g.runEachPortable(times, stepA, stepC)
 	}
 }
 
@@ -36,7 +37,7 @@ func (g *GEMM8) tile() tile {
 	t := tile{
 		a: unsafe.Pointer(unsafe.SliceData(g.A)), b: unsafe.Pointer(unsafe.SliceData(g.W)), c: unsafe.Pointer(unsafe.SliceData(g.Acc)),
 		aoff: unsafe.SliceData(g.AOff), segments: len(g.AOff), k: ceil4(g.K) / 4,
-		rs: g.RS, bs: 4 * g.Width, ldc: 4 * g.LDC,
+		rs: g.RS, ldc: 4 * g.LDC,
 	}
 	if g.K == 0 || len(g.AOff) == 0 {
 		t.segments, t.rs = 0, 0 // A may be empty: its pointer must not move
@@ -44,26 +45,35 @@ func (g *GEMM8) tile() tile {
 	return t
 }
 
-func (g *GEMM8) runVNNI() {
+// runVNNI computes several products whose operands lie some bytes apart, in as many calls as patience asks for.
+func (g *GEMM8) runVNNI(times, stepA, stepC int) {
 	t := g.tile()
 	if g.Start != nil {
 		t.init = unsafe.Pointer(unsafe.SliceData(g.Start))
 	}
-	// The kernels of 32 outputs assume that the first 16 are there.
-	wide := g.N > panelWidth/2
-	if !wide && g.Width == panelWidth {
-		g.runPortable()
-		return
-	}
 	t.mask = 1<<((g.N-1)&15+1) - 1
+	rows := narrowRows
+	if g.Width == panelWidth {
+		rows = tileRows
+	}
 	a, c := t.a, t.c
-	for i := 0; i < g.M; i += t.m {
-		t.m = balance(g.M-i, tileRows)
-		t.a, t.c = unsafe.Add(a, i*t.rs), unsafe.Add(c, i*t.ldc)
-		if wide {
-			gemm8Tile32(&t)
-		} else {
-			gemm8Tile16(&t)
+	most := max(1, patience/max(1, g.M*g.Width*len(g.AOff)*g.K))
+	for times > 0 {
+		now := min(times, most)
+		for _, part := range partsOfRows(g.M, rows) {
+			if part.tiles == 0 {
+				continue
+			}
+			t.a, t.c, t.m = unsafe.Add(a, part.first*t.rs), unsafe.Add(c, part.first*t.ldc), part.height
+			t.each(part.tiles, now, stepA, 0, stepC)
+			if g.Width == panelWidth {
+				gemm8Tile32(&t)
+			} else {
+				gemm8Tile16(&t)
+			}
+		}
+		if times -= now; times > 0 {
+			a, c = unsafe.Add(a, now*stepA), unsafe.Add(c, now*stepC)
 		}
 	}
 }

@@ -6,4 +6,4 @@ import "github.com/bitgrad/bitgrad/internal/cpu"
 
 func init() { register("gemm8", cpu.Portable, func() {}) }
 
-func (g *GEMM8) run() { g.runPortable() }
+func (g *GEMM8) runEach(times, stepA, stepC int) { g.runEachPortable(times, stepA, stepC) }

@@ -33,19 +33,11 @@ func init() {
 func (g *GEMM) run() { g.runEach(1, 0, 0, 0) }
 
 func (g *GEMM) runEach(times, stepA, stepB, stepC int) {
-	switch gemmLevel {
-	case cpu.AVX512:
-		for t := g.tile(); ; t.a, t.b, t.c = unsafe.Add(t.a, 4*stepA), unsafe.Add(t.b, 4*stepB), unsafe.Add(t.c, 4*stepC) {
-			g.runAVX512(t)
-			if times--; times == 0 {
-				return
-			}
-		}
-	case cpu.AVX2:
-		g.runAVX2(times, 4*stepA, 4*stepB, 4*stepC)
-	default:
+	if gemmLevel == cpu.Portable {
 		g.runEachPortable(times, stepA, stepB, stepC)
+		return
 	}
+	g.runTiles(times, 4*stepA, 4*stepB, 4*stepC)
 }
 
 // tile returns the tile at the origin, for all rows.
@@ -64,36 +56,68 @@ func (g *GEMM) tile() tile {
 	if g.Add {
 		t.add = 1
 	}
-	// Rows that follow one another are read at 4·tileRows bytes per step; transposed
-	// ones step by step.
-	t.pace = 4 * tileRows
-	if g.CS > 1 {
-		t.pace = t.cs
-	}
 	return t
 }
 
-func (g *GEMM) runAVX512(t tile) {
-	a, b, c, init := t.a, t.b, t.c, t.init
-	most := tileRows
-	if t.rs%2048 == 0 && g.CS == 1 {
-		most = tileRows / 2 // such rows share their places in the first-level cache
+// A gemmKind says what an assembly kernel of the float32 product computes: its columns, and how many rows a tile has at most.
+type gemmKind struct{ columns, rows int }
+
+// kind returns the kernel for the first of n columns, and sets what it wants to know of t.
+func (g *GEMM) kind(t *tile, n int) gemmKind {
+	if gemmLevel == cpu.AVX2 {
+		t.pace = 4 * t.cs // for four steps at once, which fetch two lines
+		if g.CS == 1 {
+			t.pace = 128
+		}
+		if n >= 16 {
+			return gemmKind{16, 6}
+		}
+		n = min(n, 8)
+		t.mask, t.lanes = uint64(n), unsafe.Pointer(&lanes[8-n])
+		return gemmKind{n, 8}
 	}
-	for j := 0; j < g.N; j += panelWidth {
+	t.pace = t.cs // a line for each step
+	if g.CS == 1 {
+		t.pace = 64
+	}
+	n = min(n, panelWidth)
+	t.mask = 1<<((n-1)&15+1) - 1
+	kind := gemmKind{n, tileRows}
+	if n <= panelWidth/2 {
+		kind = gemmKind{n, narrowRows}
+	}
+	if t.rs%2048 == 0 && g.CS == 1 {
+		kind.rows /= 2 // such rows share their places in the first-level cache
+	}
+	return kind
+}
+
+// runTiles computes several products whose operands lie some bytes apart.
+func (g *GEMM) runTiles(times, stepA, stepB, stepC int) {
+	t := g.tile()
+	a, b, c, init := t.a, t.b, t.c, t.init
+	for j := 0; j < g.N; {
 		t.b, t.init = columnOf(b, j, t.segments > 0), columnOf(init, j, init != nil)
-		n := min(g.N-j, panelWidth)
-		t.mask = 1<<((n-1)&15+1) - 1
-		top := unsafe.Add(c, 4*j)
-		for i := 0; i < g.M; i += t.m {
-			t.m = balance(g.M-i, most)
-			t.ahead = t.m * t.rs
-			t.a, t.c = unsafe.Add(a, i*t.rs), unsafe.Add(top, i*t.ldc)
-			if n > panelWidth/2 {
+		kind := g.kind(&t, g.N-j)
+		for _, part := range partsOfRows(g.M, kind.rows) {
+			if part.tiles == 0 {
+				continue
+			}
+			t.a, t.c = unsafe.Add(a, part.first*t.rs), unsafe.Add(c, part.first*t.ldc+4*j)
+			t.m, t.ahead = part.height, part.height*t.rs
+			t.each(part.tiles, times, stepA, stepB, stepC)
+			switch {
+			case gemmLevel == cpu.AVX512 && kind.columns > panelWidth/2:
 				gemmTile32(&t)
-			} else {
+			case gemmLevel == cpu.AVX512:
 				gemmTile16(&t)
+			case kind.columns == 16:
+				gemmTile16AVX2(&t)
+			default:
+				gemmTile8AVX2(&t)
 			}
 		}
+		j += kind.columns
 	}
 }
 
@@ -103,42 +127,4 @@ func columnOf(p unsafe.Pointer, j int, is bool) unsafe.Pointer {
 		return p
 	}
 	return unsafe.Add(p, 4*j)
-}
-
-// runAVX2 computes several products whose operands lie some bytes apart.
-func (g *GEMM) runAVX2(times, stepA, stepB, stepC int) {
-	t := g.tile()
-	t.pace = 4 * t.cs // for four steps at once, which prefetch two lines
-	if g.CS == 1 {
-		t.pace = 128
-	}
-	a, b, c, init := t.a, t.b, t.c, t.init
-	for j := 0; j < g.N; {
-		t.b, t.init = columnOf(b, j, t.segments > 0), columnOf(init, j, init != nil)
-		n, most := 16, 6
-		if g.N-j < 16 {
-			n, most = min(g.N-j, 8), 8
-			t.mask, t.lanes = uint64(n), unsafe.Pointer(&lanes[8-n])
-		}
-		// As few tiles as possible, the first ones a row higher than the others.
-		tiles := (g.M + most - 1) / most
-		height, higher := g.M/tiles, g.M%tiles
-		row := 0
-		for _, part := range [2]struct{ tiles, height int }{{higher, height + 1}, {tiles - higher, height}} {
-			if part.tiles == 0 {
-				continue
-			}
-			t.a, t.c = unsafe.Add(a, row*t.rs), unsafe.Add(c, row*t.ldc+4*j)
-			t.m, t.lines, t.times, t.ahead = part.height, part.tiles, times, part.height*t.rs
-			t.stepA, t.stepC = t.m*t.rs, t.m*t.ldc
-			t.lineA, t.lineB, t.lineC = stepA-(t.lines-1)*t.stepA, stepB, stepC-(t.lines-1)*t.stepC
-			if n == 16 {
-				gemmTile16AVX2(&t)
-			} else {
-				gemmTile8AVX2(&t)
-			}
-			row += part.tiles * part.height
-		}
-		j += n
-	}
 }

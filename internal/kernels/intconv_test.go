@@ -65,6 +65,43 @@ func TestGEMM8Small(t *testing.T) {
 	})
 }
 
+func TestGEMM8RunEach(t *testing.T) {
+	forEach(t, "gemm8", func(t *testing.T) {
+		r := testRand()
+		for range 60 {
+			times, m, n, k := 1+r.IntN(4), 1+r.IntN(40), 1+r.IntN(32), 4*(1+r.IntN(9))
+			stepA, stepC := m*k+r.IntN(3), m*n+r.IntN(3)
+			g := GEMM8{M: m, N: n, K: k, AOff: []int{0, r.IntN(5)}, RS: k, Width: 32, LDC: n, Start: make([]int32, n), Acc: make([]int32, (times-1)*stepC+m*n)}
+			if n <= 16 {
+				g.Width = 16
+			}
+			for j := range g.Start {
+				g.Start[j] = int32(r.Uint32())
+			}
+			g.A = randomBytes(r, (times-1)*stepA+m*k+g.AOff[1])
+			for _, w := range randomBytes(r, 2*k*g.Width) {
+				g.W = append(g.W, int8(w))
+			}
+			want := make([]int32, len(g.Acc))
+			for i := range times {
+				one := g
+				one.A, one.Acc = g.A[i*stepA:], want[i*stepC:]
+				one.Run()
+			}
+			g.RunEach(times, stepA, stepC)
+			equalSlices(t, fmt.Sprintf("%d×%d×%d×%d", times, m, n, k), g.Acc, want)
+			for _, short := range []GEMM8{{A: g.A[:len(g.A)-1], Acc: g.Acc}, {A: g.A, Acc: g.Acc[:len(g.Acc)-1]}} {
+				one := g
+				one.A, one.Acc = short.A, short.Acc
+				rejects(t, fmt.Sprintf("one element too few, %d times", times), func() { one.RunEach(times, stepA, stepC) })
+			}
+			rejects(t, "a negative step", func() { g.RunEach(2, -1, stepC) })
+			g.RunEach(0, stepA, stepC)
+			equalSlices(t, "no product", g.Acc, want)
+		}
+	})
+}
+
 func randomBytes(r *rand.Rand, n int) []uint8 {
 	b := make([]uint8, n)
 	for i := range b {

@@ -146,10 +146,8 @@ func (s *IntConv) multiplyPanels(acc []int32, p *IntWeights, panels panelReader,
 			g.N = min(g.Width, og-j)
 			g.Start = p.start[o : o+g.N]
 			g.W = panels.next(l.codes() * g.Width)
-			for r := range rows {
-				g.A, g.Acc = x[r*row+group*cg:], acc[r*s.OW*s.O+o:]
-				g.Run()
-			}
+			g.A, g.Acc = x[group*cg:], acc[o:]
+			g.RunEach(rows, row, s.OW*s.O)
 		}
 	}
 }

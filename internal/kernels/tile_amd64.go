@@ -6,7 +6,7 @@ import "unsafe"
 
 //go:generate sh -c "cd _gen && go run ."
 
-// A tile is what one call of an assembly kernel computes: up to 14 rows of one panel.
+// A tile is what one call of an assembly kernel computes: some rows of one panel, or many tiles one after the other.
 // The assembly knows the order of the fields (tileFields in _gen), eight bytes each.
 // Strides are in bytes.
 type tile struct {
@@ -32,8 +32,8 @@ type tile struct {
 	//lint:ignore U1000 only the assembly uses them
 	line, row, out, weights, left uintptr
 
-	// For float32 products on AVX2, which go through times lines of lines tiles: from one tile to
-	// the next, and from the last one of a line to the first one of the next.
+	// For products that go through times lines of lines tiles: from one tile to the next, and from
+	// the last one of a line to the first one of the next.
 	times int // they count them down
 	stepA int
 	//lint:ignore U1000 only the assembly reads it; tiles of a line share their panel
@@ -42,15 +42,26 @@ type tile struct {
 	lineA, lineB, lineC int
 }
 
-// tileRows is the height of the highest AVX-512 tile.
-const tileRows = 14
+// tileRows is the height of the highest AVX-512 tile of 32 columns, narrowRows that of one of 16.
+const tileRows, narrowRows = 14, 18
+
+// each sets how a call goes through times lines of so many tiles of t.m rows, the operands of which lie some bytes apart.
+func (t *tile) each(tiles, times, stepA, stepB, stepC int) {
+	t.lines, t.times = tiles, times
+	t.stepA, t.stepC = t.m*t.rs, t.m*t.ldc
+	t.lineA, t.lineB, t.lineC = stepA-(tiles-1)*t.stepA, stepB, stepC-(tiles-1)*t.stepC
+}
 
 // lanes holds the masks of AVX2: those of n columns begin at lanes[8-n].
 var lanes = [16]int32{-1, -1, -1, -1, -1, -1, -1, -1}
 
-// balance returns the height of the next tile of m rows: the rows are spread evenly
-// over as few tiles as possible, 16 as 8 and 8 rather than 14 and 2.
-func balance(m, most int) int {
+// A rowPart is a number of tiles of one height.
+type rowPart struct{ first, tiles, height int }
+
+// partsOfRows spreads m rows evenly over as few tiles as possible, 16 as 8 and 8 rather than 14 and 2. The tiles of the first
+// part are a row higher than the others; a part may have none.
+func partsOfRows(m, most int) [2]rowPart {
 	tiles := (m + most - 1) / most
-	return (m + tiles - 1) / tiles
+	height, higher := m/tiles, m%tiles
+	return [2]rowPart{{0, higher, height + 1}, {higher * (height + 1), tiles - higher, height}}
 }

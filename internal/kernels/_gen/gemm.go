@@ -11,10 +11,12 @@ import (
 // gemm writes the tile kernels of the float32 product. Each result is one lane of one
 // accumulator, which takes one fused multiply-add per term.
 func gemm(c *build.Context) {
-	f := newFunction(c, "gemmTile32", "A tile of up to 14 rows and 17 to 32 columns. Z4 to Z31 are the accumulators, Z0 and Z1 a row of B, Z2 and Z3 broadcast elements of A.")
+	f := newFunction(c, "gemmTile32", "Tiles of up to 14 rows and 17 to 32 columns, times lines of them. Z4 to Z31 are the accumulators, Z0 and Z1 a row of B, Z2 and Z3 broadcast elements of A.")
+	f.begin()
 	f.dispatch("rows32", 14, func(label string, rows int) { f.gemm512(label, rows, 2) })
-	f = newFunction(c, "gemmTile16", "A tile of up to 14 rows and 1 to 16 columns. Z4 to Z17 are the accumulators, Z0 is a row of B.")
-	f.dispatch("rows16", 14, func(label string, rows int) { f.gemm512(label, rows, 1) })
+	f = newFunction(c, "gemmTile16", "Tiles of up to 18 rows and 1 to 16 columns, times lines of them. Z4 to Z21 are the accumulators, Z0 is a row of B.")
+	f.begin()
+	f.dispatch("rows16", 18, func(label string, rows int) { f.gemm512(label, rows, 1) })
 	f = newFunction(c, "gemmTile16AVX2", "Tiles of up to 6 rows and 16 columns, times lines of them. Y4 to Y15 are the accumulators, Y0 and Y1 a row of B, Y2 and Y3 broadcast elements of A.")
 	f.begin()
 	f.dispatch("avx2", 6, func(label string, rows int) { f.gemm256(label, rows, 2) })
@@ -23,18 +25,29 @@ func gemm(c *build.Context) {
 	f.dispatch("narrow", 8, func(label string, rows int) { f.gemm256(label, rows, 1) })
 }
 
-// loops writes the loops over segments and k around body, which reads rows and b. unroll terms
-// at a time share what a turn of the inner loop costs; their rows of B are read at b, b+bs, b+2·bs and
-// b+3·bs, and lines is how many lines they prefetch of the rows that come next. The fields a and
-// weights point to A and B.
-func (f function) loops(label, a, weights string, n, unroll, lines int, body func(r *rows, b Mem)) {
+// A walk is how a tile goes over segments and k.
+type walk struct {
+	// unroll terms at a time share what a turn of the inner loop costs. Their rows of B lie at b, b+bs, b+2·bs and b+3·bs.
+	unroll int
+	// lines is how many lines of the rows of A that come next a turn fetches; 0 stands for one with each term.
+	lines int
+}
+
+// loops writes the loops over segments and k around body, which reads rows and b.
+func (f function) loops(label string, n int, w walk, body func(r *rows, b Mem)) {
 	r := f.newRows(n)
 	b, k, p := f.GP64(), f.GP64(), f.GP64()
 	cs, bs, ahead := f.load("cs"), f.load("bs"), f.GP64()
 	at := []Mem{{Base: b}, {Base: b, Index: bs, Scale: 1}, {Base: b, Index: bs, Scale: 2}, {}}
-	if unroll > 3 {
+	if w.unroll > 3 {
 		at[3] = Mem{Base: b, Index: f.GP64(), Scale: 1}
 		f.LEAQ(Mem{Base: bs, Index: bs, Scale: 2}, at[3].Index)
+	}
+	fetch := func(lines int) {
+		for line := range lines {
+			f.PREFETCHT0(Mem{Base: ahead, Disp: 64 * line})
+		}
+		f.ADDQ(f.field("pace"), ahead)
 	}
 	s := f.GP64()
 	f.XORQ(s, s)
@@ -44,42 +57,41 @@ func (f function) loops(label, a, weights string, n, unroll, lines int, body fun
 	f.MOVQ(f.field("aoff"), p)
 	f.MOVQ(Mem{Base: p, Index: s, Scale: 8}, p)
 	f.SHLQ(Imm(2), p)
-	f.ADDQ(f.field(a), p)
+	f.ADDQ(f.field("row"), p)
 	f.start(r, p)
 	f.ADDQ(f.field("ahead"), p)
 	f.MOVQ(p, ahead)
 	f.MOVQ(f.field("boff"), b)
 	f.MOVQ(Mem{Base: b, Index: s, Scale: 8}, b)
 	f.SHLQ(Imm(2), b)
-	f.ADDQ(f.field(weights), b)
+	f.ADDQ(f.field("weights"), b)
 	f.INCQ(s)
 	f.MOVQ(f.field("k"), k)
-	if unroll > 1 {
-		f.SUBQ(Imm(uint64(unroll)), k)
-		f.JL(LabelRef(label + "_rest"))
-		f.Label(label + "_several")
-		for u := range unroll {
-			body(r, at[u])
-			f.advance(r, cs)
+	f.SUBQ(Imm(uint64(w.unroll)), k)
+	f.JL(LabelRef(label + "_rest"))
+	f.Label(label + "_several")
+	for u := range w.unroll {
+		body(r, at[u])
+		f.advance(r, cs)
+		if w.lines == 0 {
+			fetch(1)
 		}
-		for line := range lines {
-			f.PREFETCHT0(Mem{Base: ahead, Disp: 64 * line})
-		}
-		f.LEAQ(Mem{Base: b, Index: bs, Scale: uint8(unroll)}, b)
-		f.ADDQ(f.field("pace"), ahead)
-		f.SUBQ(Imm(uint64(unroll)), k)
-		f.JGE(LabelRef(label + "_several"))
-		f.Label(label + "_rest")
-		f.ADDQ(Imm(uint64(unroll)), k)
-		f.JEQ(LabelRef(label + "_segment"))
 	}
+	if w.lines > 0 {
+		fetch(w.lines)
+	}
+	f.LEAQ(Mem{Base: b, Index: bs, Scale: uint8(w.unroll)}, b)
+	f.SUBQ(Imm(uint64(w.unroll)), k)
+	f.JGE(LabelRef(label + "_several"))
+	f.Label(label + "_rest")
+	f.ADDQ(Imm(uint64(w.unroll)), k)
+	f.JEQ(LabelRef(label + "_segment"))
 	f.Label(label + "_k")
 	body(r, at[0])
 	f.advance(r, cs)
 	f.ADDQ(bs, b)
-	if unroll == 1 {
-		f.PREFETCHT0(Mem{Base: ahead})
-		f.ADDQ(f.field("pace"), ahead)
+	if w.lines == 0 {
+		fetch(1)
 	}
 	f.DECQ(k)
 	f.JNE(LabelRef(label + "_k"))
@@ -87,10 +99,12 @@ func (f function) loops(label, a, weights string, n, unroll, lines int, body fun
 	f.Label(label + "_store")
 }
 
-// fetch fetches what a tile of n rows is going to be written to, while its products are computed.
-func (f function) fetch(n int, c, ldc reg.Register) {
+// fetch fetches what a tile of n rows is going to be written to, while its products are computed: that many lines of each.
+func (f function) fetch(n, lines int, c, ldc reg.Register) {
 	for i := range n {
-		f.PREFETCHT0(Mem{Base: c})
+		for line := range lines {
+			f.PREFETCHT0(Mem{Base: c, Disp: 64 * line})
+		}
 		if i < n-1 {
 			f.ADDQ(ldc, c)
 		}
@@ -125,9 +139,13 @@ func (f function) gemm512(label string, n, vectors int) {
 		}
 	}
 	f.Label(label + "_begin")
-	f.loops(label, "a", "b", n, 1, 1, func(r *rows, b Mem) {
+	f.fetch(n, vectors, f.load("out"), f.load("ldc"))
+	f.loops(label, n, walk{unroll: 6 - 2*vectors}, func(r *rows, b Mem) {
 		for v := range vectors {
 			load(b, v, zmm(v))
+			if vectors > 1 {
+				f.PREFETCHT0(b.Offset(64*v + weightsAhead))
+			}
 		}
 		for i := range n {
 			if vectors == 1 {
@@ -140,12 +158,13 @@ func (f function) gemm512(label string, n, vectors int) {
 			}
 		}
 	})
-	c, ldc := f.load("c"), f.load("ldc")
+	c, ldc := f.load("out"), f.load("ldc")
 	f.CMPQ(f.field("add"), Imm(0))
 	f.JEQ(LabelRef(label + "_assign"))
 	for _, add := range []bool{true, false} {
 		if !add {
-			f.RETfrom(label + "_assign")
+			f.JMP(LabelRef(label + "_next"))
+			f.Label(label + "_assign")
 		}
 		for i := range n {
 			for v := range vectors {
@@ -165,13 +184,7 @@ func (f function) gemm512(label string, n, vectors int) {
 			}
 		}
 	}
-}
-
-// RETfrom ends one way out of a body and begins the other at a label.
-func (f function) RETfrom(label string) {
-	f.VZEROUPPER()
-	f.RET()
-	f.Label(label)
+	f.next(label)
 }
 
 // begin sets the fields that move from tile to tile.
@@ -232,8 +245,8 @@ func (f function) gemm256(label string, n, vectors int) {
 		}
 	}
 	f.Label(label + "_begin")
-	f.fetch(n, f.load("out"), f.load("ldc"))
-	f.loops(label, "row", "weights", n, 4, 2, func(r *rows, b Mem) {
+	f.fetch(n, 1, f.load("out"), f.load("ldc"))
+	f.loops(label, n, walk{unroll: 4, lines: 2}, func(r *rows, b Mem) {
 		for v := range vectors {
 			load(b, v, ymm(v))
 		}

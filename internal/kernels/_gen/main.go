@@ -191,21 +191,21 @@ func (f function) advance(r *rows, step Op) {
 	}
 }
 
-// at returns the current element of row i, at most 13.
+// at returns the current element of row i, at most 17.
 func (r *rows) at(i int) Mem {
+	base := r.first
+	if i > 8 {
+		base, i = r.ninth, i-9
+	}
 	switch i {
 	case 0:
-		return Mem{Base: r.first}
-	case 1, 2, 4, 8:
-		return Mem{Base: r.first, Index: r.rs, Scale: uint8(i)}
-	case 3, 6, 12:
-		return Mem{Base: r.first, Index: r.r3, Scale: uint8(i / 3)}
-	case 5, 10:
-		return Mem{Base: r.first, Index: r.r5, Scale: uint8(i / 5)}
+		return Mem{Base: base}
+	case 3, 6:
+		return Mem{Base: base, Index: r.r3, Scale: uint8(i / 3)}
+	case 5:
+		return Mem{Base: base, Index: r.r5, Scale: 1}
 	case 7:
-		return Mem{Base: r.first, Index: r.r7, Scale: 1}
-	case 9:
-		return Mem{Base: r.ninth}
+		return Mem{Base: base, Index: r.r7, Scale: 1}
 	}
-	return Mem{Base: r.ninth, Index: r.rs, Scale: uint8(i - 9)} // 11 and 13
+	return Mem{Base: base, Index: r.rs, Scale: uint8(i)}
 }
