@@ -38,9 +38,12 @@ func forEach(t *testing.T, kernel string, f func(t *testing.T)) {
 }
 
 // restore switches a kernel back to its best variant for the level.
-func restore(kernel string) {
+func restore(kernel string) { use(kernel, chosen[kernel]) }
+
+// use switches a kernel to one of its variants.
+func use(kernel string, needs cpu.ISA) {
 	for _, v := range variants {
-		if v.kernel == kernel && v.needs == chosen[kernel] {
+		if v.kernel == kernel && v.needs == needs {
 			v.use()
 		}
 	}

@@ -318,58 +318,6 @@ func TestWinogradWeightBound(t *testing.T) {
 	})
 }
 
-// All variants of the transforms compute the same, but for rounding, and write nowhere else.
-func TestWinogradTransforms(t *testing.T) {
-	forEach(t, "winograd", func(t *testing.T) {
-		r := testRand()
-		nan := float32(math.NaN())
-		for range 300 {
-			tiles, channels := 1+r.IntN(5), 8*(1+r.IntN(5))
-			sp := spreading{tiles: tiles, channels: channels, tile: channels + 8*r.IntN(3), pixel: channels + r.IntN(3)}
-			sp.point = tiles*sp.tile + r.IntN(20)
-			sp.row = (winogradTile*tiles+2)*sp.pixel + r.IntN(9)
-			pixel, point := sp.last(tileWindow)
-			x := guard(pixel+1, nan, 0)
-			copy(x.in, normals(r, len(x.in)))
-			got, want := guard(point+1, -77, float32(5)), guard(point+1, -77, float32(5))
-			spreadTiles(got.in, x.in, sp)
-			spreadTilesPortable(want.in, x.in, sp)
-			nearSums(t, "points", got.all, want.all, 1)
-
-			bias := normals(r, channels)
-			if r.IntN(2) == 1 {
-				bias = nil
-			}
-			products, add := normals(r, point+1), r.IntN(2) == 1
-			pixel, _ = sp.last(winogradTile)
-			y := normals(r, pixel+1)
-			gotY, wantY := guard(len(y), -77, float32(0)), guard(len(y), -77, float32(0))
-			copy(gotY.in, y)
-			copy(wantY.in, y)
-			gatherTiles(gotY.in, products, bias, sp, add)
-			gatherTilesPortable(wantY.in, products, bias, sp, add)
-			nearSums(t, "pixels", gotY.all, wantY.all, 1)
-
-			got, want = guard(point+1, -77, float32(5)), guard(point+1, -77, float32(5))
-			spreadGradients(got.in, y, sp)
-			spreadGradientsPortable(want.in, y, sp)
-			nearSums(t, "points of gradients", got.all, want.all, 1)
-
-			plane := channels + 8*r.IntN(3)
-			planes := guard(tilePoints*plane, -77, float32(0))
-			wantU := make([]float32, tilePoints*plane)
-			g := normals(r, 2*(channels+5*channels)+channels)
-			spreadWeightsPortable(wantU, g, channels, plane, channels, 5*channels)
-			spreadWeights(planes.in, g, channels, plane, channels, 5*channels)
-			nearSums(t, "weights", planes.in, wantU, 1)
-			gatherWeights(planes.in, channels, plane)
-			gatherWeightsPortable(wantU, channels, plane)
-			nearSums(t, "gradient of weights", planes.in[:kernelTaps*plane], wantU[:kernelTaps*plane], 1)
-			planes.check(t, "weights")
-		}
-	})
-}
-
 // Neither where the rows of an image are cut nor how many tiles go together changes a bit.
 func TestWinogradSplit(t *testing.T) {
 	for _, kernel := range []string{"winograd", "gemm"} {
