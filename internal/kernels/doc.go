@@ -46,12 +46,13 @@
 //	routes            portable avx2           PooledGradient.Route
 //	sparse            portable avx2           SparseProduct: the gradients of convolutions in front of a max pool
 //	unpack            portable avx2 avx512    UnpackWeightGrad
-//	winograd          portable avx2           Winograd: the transforms; its products run on gemm
+//	winograd          portable avx2 avx512    Winograd: the transforms; its products run on gemm
 //
 // Only in Go are softmax, whose exponentials are those of package math, the sums Sum and Dot in order, copies to and
 // from NCHW and, but for AVX2, the packing of 8-bit weights larger than 1×1. The AVX2 forms of sums per channel and of
 // max pooling want eight channels, and shorter rows fall back as well. The transforms of winograd take
-// eight channels; AVX-512 uses the form of AVX2 for them, as it does for rows with gaps and in front of pools.
+// eight channels, or sixteen with AVX-512, which uses the form of AVX2 for the last eight that are left, as it does for rows
+// with gaps and in front of pools.
 //
 // Integer and quantizing kernels give the same bytes
 // on every level. Float products add their terms in the order of the formula, one

@@ -76,3 +76,23 @@ func TestWinogradTransforms(t *testing.T) {
 		}
 	})
 }
+
+// Vectors of sixteen channels round as those of eight do.
+func TestWinogradTransformsRoundAlike(t *testing.T) {
+	if cpu.Best() < cpu.AVX512 {
+		t.Skipf("this machine offers %v only", cpu.Best())
+	}
+	defer restore("winograd")
+	use("winograd", cpu.AVX2)
+	want := transformCases()
+	use("winograd", cpu.AVX512)
+	for i, got := range transformCases() {
+		got.each(&want[i], func(what string, got, want []float32) {
+			for j, v := range got {
+				if math.Float32bits(v) != math.Float32bits(want[j]) {
+					t.Fatalf("%s of case %d: element %d is %v, want %v", what, i, j, v, want[j])
+				}
+			}
+		})
+	}
+}

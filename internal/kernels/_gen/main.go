@@ -55,6 +55,7 @@ var kernels = map[string]func(*build.Context){
 	"addbits":          addBits,
 	"addbits_avx2":     addBits8,
 	"winograd":         winograd,
+	"winograd_avx2":    winograd8,
 	"amx":              amx,
 	"peak":             peak,
 	"optimizers_avx2":  optimizers8,
