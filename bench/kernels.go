@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -17,7 +18,8 @@ type kernelsCommand struct {
 	Net     []string `placeholder:"NAME" help:"Networks whose shapes are run; all unless given."`
 	Batch   int      `default:"32" placeholder:"N" help:"Images per run."`
 	Threads int      `placeholder:"N" help:"Number of threads, one for each core unless given."`
-	Seconds float64  `default:"0.1" placeholder:"X" help:"How long each kernel runs."`
+	Seconds float64  `default:"0.1" placeholder:"X" help:"How long each kernel runs in a round."`
+	Rounds  int      `default:"1" placeholder:"N" help:"How often all kernels are measured."`
 	JSON    bool     `name:"json" help:"Print one JSON document instead of tables."`
 }
 
@@ -34,13 +36,16 @@ type kernelDocument struct {
 
 // A kernelSum is a kernel over all shapes of a network, each as often as it occurs.
 type kernelSum struct {
-	Net     string  `json:"net"`
-	Which   string  `json:"which"`
-	Kernel  string  `json:"kernel"`
+	Net    string `json:"net"`
+	Which  string `json:"which"`
+	Kernel string `json:"kernel"`
+	// Seconds is the time of the fastest round.
 	Seconds float64 `json:"seconds"`
 	MACs    int64   `json:"macs"`
-	// OfPeak is weighted by operations: all operations in all the time.
-	OfPeak float64 `json:"of_peak"`
+	// OfPeak is the median of the rounds, LowerQuartile their lower quartile: all operations over those that the peaks
+	// beside the kernels allow in all the time.
+	OfPeak        float64 `json:"of_peak"`
+	LowerQuartile float64 `json:"of_peak_lower_quartile"`
 }
 
 // Run measures limits and kernels.
@@ -48,8 +53,8 @@ func (k *kernelsCommand) Run(ctx context.Context, std streams) error {
 	if err := cpu.Err(); err != nil {
 		return fmt.Errorf("%w: %w", errCall, err)
 	}
-	if k.Batch < 1 || k.Threads < 0 || !(k.Seconds > 0) {
-		return fmt.Errorf("%w: batch %d, %d threads, %v seconds: must be positive", errCall, k.Batch, k.Threads, k.Seconds)
+	if min(k.Batch, k.Rounds) < 1 || k.Threads < 0 || !(k.Seconds > 0) {
+		return fmt.Errorf("%w: batch %d, %d threads, %d rounds of %v seconds: must be positive", errCall, k.Batch, k.Threads, k.Rounds, k.Seconds)
 	}
 	chosen := k.Net
 	if len(chosen) == 0 {
@@ -67,19 +72,25 @@ func (k *kernelsCommand) Run(ctx context.Context, std streams) error {
 	}
 	d := kernelDocument{CPU: host.Processor(), Level: cpu.Level().String(), Batch: k.Batch, Limits: measure.Measure(k.Threads)}
 	d.Threads = d.Limits.Threads
-	for i, name := range names {
-		lines, err := measure.Kernels(ctx, name, measure.KernelOptions{Batch: k.Batch, Seconds: k.Seconds, Limits: d.Limits})
-		if err != nil {
-			return err
+	rounds := make([][]measure.KernelLine, k.Rounds)
+	for r := range rounds {
+		for i, name := range names {
+			lines, err := measure.Kernels(ctx, name, measure.KernelOptions{Batch: k.Batch, Seconds: k.Seconds, Limits: d.Limits})
+			if err != nil {
+				return err
+			}
+			for j := range lines {
+				lines[j].Net = chosen[i]
+			}
+			rounds[r] = append(rounds[r], lines...)
 		}
-		for j := range lines {
-			lines[j].Net = chosen[i]
-		}
-		d.Kernels = append(d.Kernels, lines...)
-		d.Sums = append(d.Sums, sums(chosen[i], "convolutions from 16 channels", lines, d.Limits, func(l measure.KernelLine) bool {
+	}
+	d.Kernels = fastest(rounds)
+	for _, net := range chosen {
+		d.Sums = append(d.Sums, sums(net, "convolutions from 16 channels", rounds, func(l measure.KernelLine) bool {
 			return l.Channels >= 16 && !strings.HasPrefix(l.Shape, "linear") && !strings.Contains(l.Shape, "depthwise")
 		})...)
-		d.Sums = append(d.Sums, sums(chosen[i], "all", lines, d.Limits, func(measure.KernelLine) bool { return true })...)
+		d.Sums = append(d.Sums, sums(net, "all", rounds, func(measure.KernelLine) bool { return true })...)
 	}
 	if k.JSON {
 		return json.NewEncoder(std.stdout).Encode(d)
@@ -87,25 +98,48 @@ func (k *kernelsCommand) Run(ctx context.Context, std streams) error {
 	return d.write(std.stdout)
 }
 
-// sums adds up the lines that are wanted, by kernel.
-func sums(net, which string, lines []measure.KernelLine, limits measure.Limits, want func(measure.KernelLine) bool) []kernelSum {
+// fastest returns each line of the round in which it took the least time.
+func fastest(rounds [][]measure.KernelLine) []measure.KernelLine {
+	best := slices.Clone(rounds[0])
+	for _, lines := range rounds[1:] {
+		for i, l := range lines {
+			if l.Seconds < best[i].Seconds {
+				best[i] = l
+			}
+		}
+	}
+	return best
+}
+
+// sums adds up the lines of a network that are wanted, by kernel.
+func sums(net, which string, rounds [][]measure.KernelLine, want func(measure.KernelLine) bool) []kernelSum {
 	var found []kernelSum
 	for _, kernel := range []string{measure.ForwardKernel, measure.InputKernel, measure.WeightKernel, measure.ByteKernel} {
 		s := kernelSum{Net: net, Which: which, Kernel: kernel}
-		for _, l := range lines {
-			if l.Kernel == kernel && want(l) {
-				s.Seconds += float64(l.Count) * l.Seconds
-				s.MACs += int64(l.Count) * l.MACs
+		var shares []float64
+		for _, lines := range rounds {
+			seconds, possible := 0.0, 0.0
+			s.MACs = 0
+			for _, l := range lines {
+				if l.Net == net && l.Kernel == kernel && want(l) {
+					seconds += float64(l.Count) * l.Seconds
+					possible += float64(l.Count) * l.Seconds * l.Peak
+					s.MACs += int64(l.Count) * l.MACs
+				}
 			}
+			if s.MACs == 0 {
+				break
+			}
+			if s.Seconds == 0 || seconds < s.Seconds {
+				s.Seconds = seconds
+			}
+			shares = append(shares, 2*float64(s.MACs)/possible)
 		}
 		if s.MACs == 0 {
 			continue
 		}
-		peak := limits.FMA.All
-		if kernel == measure.ByteKernel {
-			peak = limits.Bytes()
-		}
-		s.OfPeak = 2 * float64(s.MACs) / s.Seconds / peak
+		spread := measure.SpreadOf(shares)
+		s.OfPeak, s.LowerQuartile = spread.Median, spread.Lower
 		found = append(found, s)
 	}
 	return found
@@ -131,9 +165,9 @@ func (d *kernelDocument) write(w io.Writer) error {
 		return err
 	}
 	fmt.Fprintln(w)
-	fmt.Fprintln(t, "net\tshapes\tkernel\tms\tGOP/s\tof peak")
+	fmt.Fprintln(t, "net\tshapes\tkernel\tms\tGOP/s\tof peak\tlower quartile")
 	for _, s := range d.Sums {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%.3f\t%.1f\t%.1f %%\n", s.Net, s.Which, s.Kernel, 1e3*s.Seconds, 2e-9*float64(s.MACs)/s.Seconds, 100*s.OfPeak)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%.3f\t%.1f\t%.1f %%\t%.1f %%\n", s.Net, s.Which, s.Kernel, 1e3*s.Seconds, 2e-9*float64(s.MACs)/s.Seconds, 100*s.OfPeak, 100*s.LowerQuartile)
 	}
 	return t.Flush()
 }

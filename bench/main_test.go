@@ -4,6 +4,11 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/bitgrad/bitgrad/internal/measure"
 )
 
 // call runs the command in this process.
@@ -39,6 +44,7 @@ func TestWrongCalls(t *testing.T) {
 		{"kernels --net resnet9", `net "resnet9"`},
 		{"kernels --batch 0", "batch 0"},
 		{"kernels --seconds 0", "0 seconds"},
+		{"kernels --rounds 0", "0 rounds"},
 	} {
 		code, stdout, stderr := call(t, "", strings.Fields(c.args)...)
 		if code != exitCall || stdout != "" || !strings.HasPrefix(stderr, "bench: ") || !strings.Contains(stderr, c.says) {
@@ -138,8 +144,28 @@ func TestServe(t *testing.T) {
 	}
 }
 
+// Two kernels of one kind: in the first round they reach a half and a quarter of peaks of 100 and 200, in the second twice
+// as much.
+func TestKernelSums(t *testing.T) {
+	line := func(seconds, peak float64) measure.KernelLine {
+		return measure.KernelLine{Net: "a", Kernel: measure.ForwardKernel, Count: 2, MACs: 50, Seconds: seconds, Peak: peak}
+	}
+	rounds := [][]measure.KernelLine{{line(2, 100), line(2, 200)}, {line(1, 100), line(1, 200)}}
+	got := sums("a", "all", rounds, func(measure.KernelLine) bool { return true })
+	want := []kernelSum{{Net: "a", Which: "all", Kernel: measure.ForwardKernel, Seconds: 4, MACs: 200, OfPeak: 0.5, LowerQuartile: (1.0/3 + 0.5) / 2}}
+	if diff := cmp.Diff(want, got, cmpopts.EquateApprox(0, 1e-12)); diff != "" {
+		t.Error(diff)
+	}
+	if best := fastest(rounds); best[0].Seconds != 1 || best[1].Seconds != 1 {
+		t.Errorf("fastest: %+v", best)
+	}
+	if none := sums("b", "all", rounds, func(measure.KernelLine) bool { return true }); none != nil {
+		t.Errorf("of a network without lines: %+v", none)
+	}
+}
+
 func TestKernels(t *testing.T) {
-	args := strings.Fields("kernels --net resnet8 --net mobilenet --batch 2 --threads 1 --seconds 0.0001")
+	args := strings.Fields("kernels --net resnet8 --net mobilenet --batch 2 --threads 1 --seconds 0.0001 --rounds 2")
 	code, stdout, stderr := call(t, "", append(args, "--json")...)
 	if code != exitDone || stderr != "" {
 		t.Fatalf("exit code %d, %q", code, stderr)
@@ -151,7 +177,7 @@ func TestKernels(t *testing.T) {
 	macs := map[[2]string]int64{}
 	for _, l := range d.Kernels {
 		macs[[2]string{l.Net, l.Kernel}] += int64(l.Count) * l.MACs
-		if l.Seconds <= 0 || l.Share <= 0 || l.OfPeak <= 0 || l.Bytes <= 0 {
+		if l.Seconds <= 0 || l.Share <= 0 || l.OfPeak <= 0 || l.Peak <= 0 || l.Bytes <= 0 {
 			t.Errorf("%+v", l)
 		}
 	}

@@ -37,7 +37,9 @@ type KernelLine struct {
 	Bytes   int64   `json:"bytes"`
 	Limit   string  `json:"limit"`
 	Share   float64 `json:"share"`
-	// OfPeak is the share of the peak of multiplying, whatever the limit is.
+	// Peak is the rate of multiplying in registers that was measured just before and after the kernel, in operations
+	// per second, and OfPeak the share of it that the kernel reaches, whatever the limit is.
+	Peak   float64 `json:"peak"`
 	OfPeak float64 `json:"of_peak"`
 	// Tiles says that the kernel goes by tiles, which takes fewer multiplications than MACs counts: Share and
 	// OfPeak may be more than 1.
@@ -66,21 +68,25 @@ func Kernels(ctx context.Context, net string, o KernelOptions) ([]KernelLine, er
 	}
 	pool := parallel.New(o.Limits.Threads)
 	defer pool.Close()
+	fma, products := fmaGauge(pool), byteGauge(pool)
 	var lines []KernelLine
 	for _, s := range shapes {
 		for _, k := range s.kernels(pool, o.Batch) {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			line := Line{Seconds: fastest(k.run, o.Seconds), MACs: s.macs() * int64(o.Batch), Bytes: k.bytes, Integers: k.name == ByteKernel}
-			line.bound(o.Limits)
-			peak := o.Limits.FMA.All
+			line := Line{MACs: s.macs() * int64(o.Batch), Bytes: k.bytes, Integers: k.name == ByteKernel}
+			gauge := fma
 			if line.Integers {
-				peak = o.Limits.Bytes()
+				gauge = products
 			}
+			peak := gauge.all()
+			line.Seconds = fastest(k.run, o.Seconds)
+			peak = max(peak, gauge.all())
+			line.bound(o.Limits)
 			lines = append(lines, KernelLine{Net: net, Node: s.node, Count: s.count, Shape: s.String(), Channels: s.conv.C, Kernel: k.name,
 				Seconds: line.Seconds, MACs: line.MACs, Bytes: line.Bytes, Limit: line.Limit, Share: line.Share,
-				OfPeak: 2 * float64(line.MACs) / line.Seconds / peak, Tiles: k.tiles})
+				Peak: peak, OfPeak: 2 * float64(line.MACs) / line.Seconds / peak, Tiles: k.tiles})
 		}
 	}
 	return lines, nil

@@ -55,32 +55,10 @@ func Measure(threads int) Limits {
 	pool := parallel.New(threads)
 	defer pool.Close()
 	l := Limits{Threads: pool.Workers()}
-	l.FMA = both(pool, func(int) func(rounds int) float64 {
-		var acc [kernels.PeakLanes]float32
-		return func(rounds int) float64 {
-			kernels.PeakFMA(&acc, 0.5, 1, 64*rounds)
-			return 2 * kernels.PeakLanes * 64 * float64(rounds)
-		}
-	})
-	l.Dot = both(pool, func(int) func(rounds int) float64 {
-		var acc [kernels.PeakLanes]int32
-		var x [64]uint8
-		var w [64]int8
-		return func(rounds int) float64 {
-			kernels.PeakDot(&acc, &x, &w, 64*rounds)
-			return 8 * kernels.PeakLanes * 64 * float64(rounds)
-		}
-	})
+	l.FMA = both(fmaGauge(pool))
+	l.Dot = both(dotGauge(pool))
 	if cpu.Level() >= cpu.AMX {
-		l.Tile = both(pool, func(int) func(rounds int) float64 {
-			var acc [kernels.PeakTileLanes]int32
-			var x [1024]uint8
-			var w [1024]int8
-			return func(rounds int) float64 {
-				kernels.PeakTile(&acc, &x, &w, 8*rounds)
-				return 128 * kernels.PeakTileLanes * 8 * float64(rounds)
-			}
-		})
+		l.Tile = both(tileGauge(pool))
 	}
 	for _, bytes := range workingSets {
 		buffers := make([][]float32, 3*l.Threads)
@@ -90,7 +68,7 @@ func Measure(threads int) Limits {
 				buffers[i][k] = 1
 			}
 		}
-		rate := both(pool, func(worker int) func(rounds int) float64 {
+		rate := both(newGauge(pool, func(worker int) func(rounds int) float64 {
 			b := buffers[3*worker:]
 			return func(rounds int) float64 {
 				for range rounds {
@@ -98,7 +76,7 @@ func Measure(threads int) Limits {
 				}
 				return float64(12*len(b[0])) * float64(rounds)
 			}
-		})
+		}))
 		l.Memory = append(l.Memory, Bandwidth{bytes * l.Threads, rate})
 		buffers = nil
 		if bytes >= 12<<20 {
@@ -112,31 +90,94 @@ func Measure(threads int) Limits {
 // kernels are held to.
 func (l Limits) Bytes() float64 { return max(l.Dot.All, l.Tile.All) }
 
-// both measures loops on one thread and on all at once. start makes the loop of a
-// worker, which does so many rounds and returns how much that is.
-func both(pool *autograd.Pool, start func(worker int) func(rounds int) float64) Rate {
-	loops := make([]func(rounds int) float64, pool.Workers())
-	for i := range loops {
-		loops[i] = start(i)
+// A gauge measures a rate, as often as it is asked.
+type gauge struct {
+	pool   *autograd.Pool
+	loops  []func(rounds int) float64 // of the workers; they do so many rounds and return how much that is
+	rounds int                        // that are long enough for the clock
+}
+
+// newGauge returns the gauge of the loops that start makes.
+func newGauge(pool *autograd.Pool, start func(worker int) func(rounds int) float64) *gauge {
+	g := &gauge{pool: pool, rounds: 1}
+	for i := range pool.Workers() {
+		g.loops = append(g.loops, start(i))
 	}
-	rounds := 1
-	for ; ; rounds *= 2 { // long enough for the clock
+	for ; ; g.rounds *= 2 {
 		begin := time.Now()
-		loops[0](rounds)
+		g.loops[0](g.rounds)
 		if time.Since(begin) > limitTime/2 {
-			break
+			return g
 		}
 	}
+}
+
+// one returns the rate of one thread, all that of all at once.
+func (g *gauge) one() float64 {
+	begin := time.Now()
+	return g.loops[0](g.rounds) / time.Since(begin).Seconds()
+}
+
+func (g *gauge) all() float64 {
+	done := make([]float64, len(g.loops))
+	begin := time.Now()
+	g.pool.Run(len(g.loops), func(_, i int) { done[i] = g.loops[i](g.rounds) })
+	took, sum := time.Since(begin).Seconds(), 0.0
+	for _, d := range done {
+		sum += d
+	}
+	return sum / took
+}
+
+// both returns the best rates of some tries.
+func both(g *gauge) Rate {
 	var r Rate
 	for range limitTries {
-		begin := time.Now()
-		done := loops[0](rounds)
-		r.One = max(r.One, done/time.Since(begin).Seconds())
-		begin = time.Now()
-		pool.Run(len(loops), func(_, i int) { loops[i](rounds) })
-		r.All = max(r.All, float64(len(loops))*done/time.Since(begin).Seconds())
+		r.One, r.All = max(r.One, g.one()), max(r.All, g.all())
 	}
 	return r
+}
+
+func fmaGauge(pool *autograd.Pool) *gauge {
+	return newGauge(pool, func(int) func(rounds int) float64 {
+		var acc [kernels.PeakLanes]float32
+		return func(rounds int) float64 {
+			kernels.PeakFMA(&acc, 0.5, 1, 64*rounds)
+			return 2 * kernels.PeakLanes * 64 * float64(rounds)
+		}
+	})
+}
+
+func dotGauge(pool *autograd.Pool) *gauge {
+	return newGauge(pool, func(int) func(rounds int) float64 {
+		var acc [kernels.PeakLanes]int32
+		var x [64]uint8
+		var w [64]int8
+		return func(rounds int) float64 {
+			kernels.PeakDot(&acc, &x, &w, 64*rounds)
+			return 8 * kernels.PeakLanes * 64 * float64(rounds)
+		}
+	})
+}
+
+func tileGauge(pool *autograd.Pool) *gauge {
+	return newGauge(pool, func(int) func(rounds int) float64 {
+		var acc [kernels.PeakTileLanes]int32
+		var x [1024]uint8
+		var w [1024]int8
+		return func(rounds int) float64 {
+			kernels.PeakTile(&acc, &x, &w, 8*rounds)
+			return 128 * kernels.PeakTileLanes * 8 * float64(rounds)
+		}
+	})
+}
+
+// byteGauge returns the gauge of the fastest products of bytes.
+func byteGauge(pool *autograd.Pool) *gauge {
+	if cpu.Level() >= cpu.AMX {
+		return tileGauge(pool)
+	}
+	return dotGauge(pool)
 }
 
 // memory returns the bandwidth on all threads where so many bytes are in use.
