@@ -10,12 +10,14 @@ import (
 	"text/tabwriter"
 
 	"github.com/bitgrad/bitgrad/internal/cpu"
+	"github.com/bitgrad/bitgrad/internal/glob"
 	"github.com/bitgrad/bitgrad/internal/host"
 	"github.com/bitgrad/bitgrad/internal/measure"
 )
 
 type kernelsCommand struct {
 	Net     []string `placeholder:"NAME" help:"Networks whose shapes are run; all unless given."`
+	Kernel  []string `placeholder:"NAME" help:"Kernels that run, by their names in the table; all unless given."`
 	Batch   int      `default:"32" placeholder:"N" help:"Images per run."`
 	Threads int      `placeholder:"N" help:"Number of threads, one for each core unless given."`
 	Seconds float64  `default:"0.1" placeholder:"X" help:"How long each kernel runs in a round."`
@@ -56,6 +58,11 @@ func (k *kernelsCommand) Run(ctx context.Context, std streams) error {
 	if min(k.Batch, k.Rounds) < 1 || k.Threads < 0 || !(k.Seconds > 0) {
 		return fmt.Errorf("%w: batch %d, %d threads, %d rounds of %v seconds: must be positive", errCall, k.Batch, k.Threads, k.Rounds, k.Seconds)
 	}
+	for _, name := range k.Kernel {
+		if !slices.Contains(measure.KernelNames, name) {
+			return fmt.Errorf("%w: kernel %q: must be one of %s%s", errCall, name, strings.Join(measure.KernelNames, ", "), glob.Hint(name, measure.KernelNames))
+		}
+	}
 	chosen := k.Net
 	if len(chosen) == 0 {
 		for _, n := range nets {
@@ -75,7 +82,7 @@ func (k *kernelsCommand) Run(ctx context.Context, std streams) error {
 	rounds := make([][]measure.KernelLine, k.Rounds)
 	for r := range rounds {
 		for i, name := range names {
-			lines, err := measure.Kernels(ctx, name, measure.KernelOptions{Batch: k.Batch, Seconds: k.Seconds, Limits: d.Limits})
+			lines, err := measure.Kernels(ctx, name, measure.KernelOptions{Batch: k.Batch, Seconds: k.Seconds, Limits: d.Limits, Only: k.Kernel})
 			if err != nil {
 				return err
 			}
@@ -114,7 +121,7 @@ func fastest(rounds [][]measure.KernelLine) []measure.KernelLine {
 // sums adds up the lines of a network that are wanted, by kernel.
 func sums(net, which string, rounds [][]measure.KernelLine, want func(measure.KernelLine) bool) []kernelSum {
 	var found []kernelSum
-	for _, kernel := range []string{measure.ForwardKernel, measure.InputKernel, measure.WeightKernel, measure.ByteKernel} {
+	for _, kernel := range measure.KernelNames {
 		s := kernelSum{Net: net, Which: which, Kernel: kernel}
 		var shares []float64
 		for _, lines := range rounds {

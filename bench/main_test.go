@@ -45,6 +45,7 @@ func TestWrongCalls(t *testing.T) {
 		{"kernels --batch 0", "batch 0"},
 		{"kernels --seconds 0", "0 seconds"},
 		{"kernels --rounds 0", "0 rounds"},
+		{"kernels --kernel forwrad", `kernel "forwrad": must be one of forward, input gradient, weight gradient, bytes forward`},
 	} {
 		code, stdout, stderr := call(t, "", strings.Fields(c.args)...)
 		if code != exitCall || stdout != "" || !strings.HasPrefix(stderr, "bench: ") || !strings.Contains(stderr, c.says) {
@@ -197,6 +198,11 @@ func TestKernels(t *testing.T) {
 	}
 	if first, fc := int64(2*16*27*32*32), int64(2*640); sums["all"] != 2*12501632 || sums["convolutions from 16 channels"] != 2*12501632-first-fc {
 		t.Errorf("sums %v", sums)
+	}
+	code, stdout, _ = call(t, "", append(args, "--kernel", "bytes forward", "--json")...)
+	var bytes kernelDocument
+	if err := json.Unmarshal([]byte(stdout), &bytes); code != exitDone || err != nil || len(bytes.Sums) != 4 || 4*len(bytes.Kernels) != len(d.Kernels) {
+		t.Errorf("one kernel: exit code %d, %v:\n%s", code, err, stdout)
 	}
 	code, stdout, _ = call(t, "", args...)
 	if code != exitDone || !strings.Contains(stdout, "3×3 depthwise 64 stride 2") || !strings.Contains(stdout, "fma: ") {

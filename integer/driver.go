@@ -69,9 +69,6 @@ type Taps struct {
 	Min, Max []int64
 }
 
-// blockSize is the number of accumulators that a driver likes to keep in the cache.
-const blockSize = 1 << 14
-
 // tileSize is about the number of parameters that kernels like in a row. longRow is the length of rows from which on they
 // do not get a parameter for each element.
 const (
@@ -91,8 +88,7 @@ func NewConvDriver(s kernels.ConvShape, xBits int, xSigned bool, wBits int) (*Co
 		return nil, fmt.Errorf("integer: conv driver: %w: inputs of %d bits: must be 1 to 16", ErrGrid, xBits)
 	}
 	d := &ConvDriver{conv: kernels.IntConv{ConvShape: s, Signed: xSigned, Bits: min(xBits, 8)}, wide: xBits > 8 || wBits > 8}
-	unit := d.conv.RowUnit()
-	d.block = min(max(blockSize/(s.OW*s.O)/unit, 1)*unit, s.OH)
+	d.block = d.conv.BlockRows()
 	for d.tile = 1; d.tile*s.O%8 != 0; {
 		d.tile *= 2
 	}
@@ -108,7 +104,7 @@ func NewLinearDriver(in, out, xBits int, xSigned bool, wBits int) (*ConvDriver, 
 		return nil, err
 	}
 	d.linear = true
-	d.block = min(max(blockSize/out, 1), 64)
+	d.block = min(max(kernels.AccumulatorBlock/out, 1), 64)
 	return d, nil
 }
 

@@ -96,6 +96,18 @@ func (s *IntConv) Pack(p *IntWeights, w []uint8) {
 	}
 }
 
+// sumColumnsPortable sets sums[o] to the sum of the codes of output channel o.
+func sumColumnsPortable(sums []int32, w []uint8) {
+	per := len(w) / len(sums)
+	for o := range sums {
+		var sum int32
+		for _, v := range w[o*per:][:per] {
+			sum += int32(int8(v))
+		}
+		sums[o] = sum
+	}
+}
+
 // resize returns a slice of n elements, s if it has as many.
 func resize[E any](s []E, n int) []E {
 	if len(s) != n {
@@ -126,6 +138,15 @@ func (s *IntConv) Start(p *IntWeights, bias []int32, z int32) {
 	for o := range s.O {
 		p.start[o] = value(o)
 	}
+}
+
+// AccumulatorBlock is the number of accumulators that stay in the cache until they are read.
+const AccumulatorBlock = 1 << 14
+
+// BlockRows returns how many output rows Rows should compute at a time for someone who reads their accumulators next.
+func (s *IntConv) BlockRows() int {
+	unit := s.RowUnit()
+	return min(max(AccumulatorBlock/(s.OW*s.O)/unit, 1)*unit, s.OH)
 }
 
 // ceil rounds n up to a multiple of unit.

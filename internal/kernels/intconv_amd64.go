@@ -60,6 +60,15 @@ func (s *IntConv) packOwn(p *IntWeights, w []uint8) bool {
 	return true
 }
 
+// sumColumns is sumColumnsPortable on all levels.
+func sumColumns(sums []int32, w []uint8) {
+	if intLevel == cpu.Portable {
+		sumColumnsPortable(sums, w)
+		return
+	}
+	codeSumsAVX2(&sums[0], &w[0], len(sums), len(w)/len(sums))
+}
+
 // tiles reports whether Pack chooses tileForm.
 func (s *IntConv) tiles() bool {
 	_, run := s.runs()

@@ -30,3 +30,5 @@ func (s *IntConv) rowsOwn([]int32, []uint8, Layout, *IntWeights, []uint8, int, i
 
 // RowUnit returns the number of output rows of which Rows computes multiples without waste.
 func (s *IntConv) RowUnit() int { return 1 }
+
+func sumColumns(sums []int32, w []uint8) { sumColumnsPortable(sums, w) }

@@ -22,7 +22,7 @@ func (s *IntConv) panelSize(l *lowering) int {
 
 // packPanels brings the codes w [O Cg KH KW] into panels with the segments of l, and sums those of each output channel.
 func (s *IntConv) packPanels(p *IntWeights, w []uint8, l *lowering) {
-	s.sumCodes(p.sums, w)
+	sumColumns(p.sums, w)
 	cg, og := s.groups()
 	p.length, p.panel, p.all = l.k, panel(0, og)*l.codes(), s.panelSize(l)
 	p.data = resize(p.data, p.all)
@@ -68,7 +68,7 @@ func (s *IntConv) tapPlace(l *lowering, t int) (segment, i int) {
 
 // packTaps brings the codes w [C 1 KH KW] into tapForm.
 func (s *IntConv) packTaps(p *IntWeights, w []uint8) {
-	s.sumCodes(p.sums, w)
+	sumColumns(p.sums, w)
 	p.form, p.offset = tapForm, int32(s.flip())
 	p.data = resize(p.data, len(w))
 	taps := s.KH * s.KW
@@ -76,18 +76,6 @@ func (s *IntConv) packTaps(p *IntWeights, w []uint8) {
 		for t := range taps {
 			p.data[t*s.C+c] = int8(w[c*taps+t])
 		}
-	}
-}
-
-// sumCodes sets sums[o] to the sum of the codes of output channel o.
-func (s *IntConv) sumCodes(sums []int32, w []uint8) {
-	per := len(w) / s.O
-	for o := range s.O {
-		var sum int32
-		for _, v := range w[o*per:][:per] {
-			sum += int32(int8(v))
-		}
-		sums[o] = sum
 	}
 }
 

@@ -20,6 +20,9 @@ const (
 	ByteKernel    = "bytes forward"
 )
 
+// KernelNames lists them in their order.
+var KernelNames = []string{ForwardKernel, InputKernel, WeightKernel, ByteKernel}
+
 // A KernelLine is one kernel on the shape of one or more nodes of a network.
 type KernelLine struct {
 	Net string `json:"net"`
@@ -52,6 +55,8 @@ type KernelOptions struct {
 	Batch   int
 	Seconds float64
 	Limits  Limits
+	// Only names the kernels that run; all do if it is empty.
+	Only []string
 }
 
 // Kernels runs every kernel of the convolutions and linear layers of a network of
@@ -74,6 +79,9 @@ func Kernels(ctx context.Context, net string, o KernelOptions) ([]KernelLine, er
 		for _, k := range s.kernels(pool, o.Batch) {
 			if err := ctx.Err(); err != nil {
 				return nil, err
+			}
+			if len(o.Only) > 0 && !slices.Contains(o.Only, k.name) {
+				continue
 			}
 			line := Line{MACs: s.macs() * int64(o.Batch), Bytes: k.bytes, Integers: k.name == ByteKernel}
 			gauge := fma
@@ -190,11 +198,12 @@ func (s *shape) convKernels(pool *autograd.Pool, batch int) []kernel {
 	top, left, bottom, right := input.DyBorder()
 	y, yl := tensorOf(batch, c.OH, c.OW, c.O, top, left, bottom, right)
 	w := Samples(1, c.WeightSize())
-	acc := perWorker[int32](pool, c.OH*c.OW*c.O)
 	in, out := int64(batch*c.H*c.W*c.C), int64(batch*c.OH*c.OW*c.O)
 	floats := 4 * (in + out + int64(len(w)))
 	integer, codes, packed := s.bytes(w, len(x))
 	scratch := perWorker[uint8](pool, integer.ScratchLen())
+	block := integer.BlockRows()
+	acc := perWorker[int32](pool, block*c.OW*c.O)
 	// over runs f for every image.
 	over := func(f func(worker, n int)) func() { return func() { pool.Run(batch, f) } }
 	forward, backward, weight := kernel{name: ForwardKernel, bytes: floats}, kernel{name: InputKernel, bytes: floats}, kernel{name: WeightKernel, bytes: floats}
@@ -232,7 +241,11 @@ func (s *shape) convKernels(pool *autograd.Pool, batch int) []kernel {
 		dw := perWorker[float32](pool, len(w))
 		weight.run = over(func(worker, n int) { c.BackwardWeight(dw[worker], x, xl, y, yl, n, n+1, false) })
 	}
-	onBytes := over(func(worker, n int) { integer.Rows(acc[worker], codes, xl, packed, scratch[worker], n, 0, c.OH) })
+	onBytes := over(func(worker, n int) {
+		for oh := 0; oh < c.OH; oh += block {
+			integer.Rows(acc[worker], codes, xl, packed, scratch[worker], n, oh, min(oh+block, c.OH))
+		}
+	})
 	return []kernel{forward, backward, weight, {name: ByteKernel, bytes: in + 4*out + int64(len(w)), run: onBytes}}
 }
 
