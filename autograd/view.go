@@ -3,6 +3,7 @@ package autograd
 import (
 	"unsafe"
 
+	"github.com/bitgrad/bitgrad/internal/hugepages"
 	"github.com/bitgrad/bitgrad/internal/kernels"
 	"github.com/bitgrad/bitgrad/internal/parallel"
 	"github.com/bitgrad/bitgrad/quant"
@@ -189,7 +190,9 @@ const (
 )
 
 func newArena(bytes int) arena {
-	return arena{make([]uint64, (bytes+alignment)/8+1)}
+	words := make([]uint64, (bytes+alignment)/8+1)
+	hugepages.Advise(words)
+	return arena{words}
 }
 
 // pad returns the bytes before the first aligned one.

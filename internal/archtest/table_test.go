@@ -17,6 +17,7 @@ var house = []place{
 	{"internal/files", 0},
 	{"internal/glob", 0},
 	{"internal/host", 0},
+	{"internal/hugepages", 0},
 	{"internal/parallel", 0},
 
 	{"internal/kernels", 1},
@@ -87,7 +88,7 @@ const deployed = 2
 
 // dependencies lists all there are; one that is not here fails.
 var dependencies = []dependency{
-	{"golang.org/x/sys", anyFloor, []string{"internal/cpu", "internal/kernels", "internal/measure", "cmd/..."}, "processor features and system calls"},
+	{"golang.org/x/sys", anyFloor, []string{"internal/cpu", "internal/kernels", "internal/hugepages", "internal/measure", "cmd/..."}, "processor features and system calls"},
 	{"golang.org/x/image", deployed + 1, []string{"datasets", "report"}, "fonts for synthetic digits"},
 	{"gorgonia.org/tensor", deployed + 1, nil, "parameters, batches and codes at public edges"},
 	{"gonum.org/v1/gonum", deployed + 1, nil, "statistics, optimisation, float64 references"},
