@@ -10,13 +10,10 @@ import "fmt"
 const sumLanes = 16
 
 // total adds the sums of the lanes, halves first.
-func total(sums *[sumLanes]float64) float64 {
-	for n := sumLanes / 2; n > 0; n /= 2 {
-		for i := range n {
-			sums[i] += sums[i+n]
-		}
-	}
-	return sums[0]
+func total(s *[sumLanes]float64) float64 {
+	s0, s1, s2, s3 := s[0]+s[8], s[1]+s[9], s[2]+s[10], s[3]+s[11]
+	s0, s1, s2, s3 = s0+(s[4]+s[12]), s1+(s[5]+s[13]), s2+(s[6]+s[14]), s3+(s[7]+s[15])
+	return (s0 + s2) + (s1 + s3)
 }
 
 // DotCodes returns Σ x[i]·(q[i] − z) over the codes q; with signed, they are int8 bit

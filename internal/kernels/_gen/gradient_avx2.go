@@ -1,6 +1,8 @@
 package main
 
 import (
+	"math"
+
 	"github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -12,20 +14,26 @@ func gradient8(c *build.Context) {
 		"sums += x·((code ^ flip) - z), 16 sums by turns; n is a positive multiple of 16")
 	sums := k.load("sums")
 	x, codes := k.walk("x", 4), k.walk("codes", 1)
-	k.VBROADCASTSS(k.param("flip"), ymm(6))
+	// The bits of 2⁵² and a small number more are those of 2⁵² or-ed with that number.
+	bits := k.load("flip")
+	magic := k.GP64()
+	k.MOVL(bits.(reg.GPVirtual).As32(), bits.(reg.GPVirtual).As32())
+	k.MOVQ(U64(math.Float64bits(1<<52)), magic)
+	k.VMOVQ(magic, xmm(0))
+	k.VPBROADCASTQ(xmm(0), ymm(0))
 	k.VBROADCASTSS(k.param("z"), ymm(7))
+	k.VCVTDQ2PD(xmm(7), ymm(7))
+	k.VADDPD(ymm(0), ymm(7), ymm(7)) // 2⁵² + z
+	k.ORQ(magic, bits)
+	k.VMOVQ(bits, xmm(6))
+	k.VPBROADCASTQ(xmm(6), ymm(6)) // makes a code 2⁵² + (code ^ flip)
 	k.sums16(sums, func() {
-		for h := range 2 {
-			k.VPMOVZXBD(at(codes).Offset(8*h), ymm(0))
+		for i := range 4 {
+			k.VPMOVZXBQ(at(codes).Offset(4*i), ymm(0))
 			k.VPXOR(ymm(6), ymm(0), ymm(0))
-			k.VPSUBD(ymm(7), ymm(0), ymm(0))
-			k.VEXTRACTI128(Imm(1), ymm(0), xmm(1))
-			k.VCVTDQ2PD(xmm(0), ymm(0))
-			k.VCVTDQ2PD(xmm(1), ymm(1))
-			for i := range 2 {
-				k.VCVTPS2PD(at(x).Offset(32*h+16*i), ymm(2))
-				k.VFMADD231PD(ymm(2), ymm(i), ymm(8+2*h+i))
-			}
+			k.VSUBPD(ymm(7), ymm(0), ymm(0))
+			k.VCVTPS2PD(at(x).Offset(16*i), ymm(1))
+			k.VFMADD231PD(ymm(1), ymm(0), ymm(8+i))
 		}
 	})
 
