@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -122,25 +123,13 @@ func fastest(rounds [][]measure.KernelLine) []measure.KernelLine {
 func sums(net, which string, rounds [][]measure.KernelLine, want func(measure.KernelLine) bool) []kernelSum {
 	var found []kernelSum
 	for _, kernel := range measure.KernelNames {
-		s := kernelSum{Net: net, Which: which, Kernel: kernel}
+		s := kernelSum{Net: net, Which: which, Kernel: kernel, Seconds: math.Inf(1)}
+		wanted := func(l measure.KernelLine) bool { return l.Net == net && l.Kernel == kernel && want(l) }
 		var shares []float64
 		for _, lines := range rounds {
-			seconds, possible := 0.0, 0.0
-			s.MACs = 0
-			for _, l := range lines {
-				if l.Net == net && l.Kernel == kernel && want(l) {
-					seconds += float64(l.Count) * l.Seconds
-					possible += float64(l.Count) * l.Seconds * l.Peak
-					s.MACs += int64(l.Count) * l.MACs
-				}
-			}
-			if s.MACs == 0 {
-				break
-			}
-			if s.Seconds == 0 || seconds < s.Seconds {
-				s.Seconds = seconds
-			}
-			shares = append(shares, 2*float64(s.MACs)/possible)
+			seconds, possible, macs := addUp(lines, wanted)
+			s.Seconds, s.MACs = min(s.Seconds, seconds), macs
+			shares = append(shares, 2*float64(macs)/possible)
 		}
 		if s.MACs == 0 {
 			continue
@@ -150,6 +139,20 @@ func sums(net, which string, rounds [][]measure.KernelLine, want func(measure.Ke
 		found = append(found, s)
 	}
 	return found
+}
+
+// addUp returns the time of some lines, the operations that the peaks beside them allow in it, and their
+// multiply-accumulates.
+func addUp(lines []measure.KernelLine, wanted func(measure.KernelLine) bool) (seconds, possible float64, macs int64) {
+	for _, l := range lines {
+		if wanted(l) {
+			took := float64(l.Count) * l.Seconds
+			seconds += took
+			possible += took * l.Peak
+			macs += int64(l.Count) * l.MACs
+		}
+	}
+	return seconds, possible, macs
 }
 
 func (d *kernelDocument) write(w io.Writer) error {
