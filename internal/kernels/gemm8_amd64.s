@@ -55,23 +55,23 @@ gemm8Tile32_1:
 	JMP    gemm8Tile32_1_begin
 
 gemm8Tile32_1_init:
-	VMOVDQU32   (CX), Z4
-	VMOVDQU32.Z 64(CX), K1, Z5
+	VMOVUPS   (CX), Z4
+	VMOVUPS.Z 64(CX), K1, Z5
 
 gemm8Tile32_1_begin:
 	MOVQ 72(AX), CX
 	MOVQ 192(AX), DX
-	XORQ SI, SI
+	XORQ BX, BX
 
 gemm8Tile32_1_segment:
-	CMPQ SI, 48(AX)
+	CMPQ BX, 48(AX)
 	JGE  gemm8Tile32_1_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(SI*8), CX
+	MOVQ (CX)(BX*8), CX
 	ADDQ 176(AX), CX
-	INCQ SI
-	MOVQ 56(AX), BX
-	SUBQ $0x02, BX
+	INCQ BX
+	MOVQ 56(AX), SI
+	SUBQ $0x02, SI
 	JL   gemm8Tile32_1_rest
 
 gemm8Tile32_1_several:
@@ -91,11 +91,11 @@ gemm8Tile32_1_several:
 	VPDPBUSD     Z1, Z2, Z5
 	ADDQ         $0x08, CX
 	ADDQ         $0x00000100, DX
-	SUBQ         $0x02, BX
+	SUBQ         $0x02, SI
 	JGE          gemm8Tile32_1_several
 
 gemm8Tile32_1_rest:
-	ADDQ $0x02, BX
+	ADDQ $0x02, SI
 	JEQ  gemm8Tile32_1_segment
 
 gemm8Tile32_1_k:
@@ -108,24 +108,24 @@ gemm8Tile32_1_k:
 	VPDPBUSD     Z1, Z2, Z5
 	ADDQ         $0x04, CX
 	ADDQ         $0x00000080, DX
-	DECQ         BX
+	DECQ         SI
 	JNE          gemm8Tile32_1_k
 	JMP          gemm8Tile32_1_segment
 
 gemm8Tile32_1_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, (CX)
-	VMOVDQU32 Z5, K1, 64(CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile32_1_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile32_1
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile32_1_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile32_1
 
 gemm8Tile32_1_line:
 	MOVQ 240(AX), CX
@@ -153,25 +153,25 @@ gemm8Tile32_2:
 	JMP    gemm8Tile32_2_begin
 
 gemm8Tile32_2_init:
-	VMOVDQU32   (CX), Z4
-	VMOVDQA32   Z4, Z6
-	VMOVDQU32.Z 64(CX), K1, Z5
-	VMOVDQA32   Z5, Z7
+	VMOVUPS   (CX), Z4
+	VMOVAPS   Z4, Z6
+	VMOVUPS.Z 64(CX), K1, Z5
+	VMOVAPS   Z5, Z7
 
 gemm8Tile32_2_begin:
 	MOVQ 72(AX), DX
 	MOVQ 192(AX), BX
-	XORQ DI, DI
+	XORQ SI, SI
 
 gemm8Tile32_2_segment:
-	CMPQ DI, 48(AX)
+	CMPQ SI, 48(AX)
 	JGE  gemm8Tile32_2_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(DI*8), CX
+	MOVQ (CX)(SI*8), CX
 	ADDQ 176(AX), CX
-	INCQ DI
-	MOVQ 56(AX), SI
-	SUBQ $0x02, SI
+	INCQ SI
+	MOVQ 56(AX), DI
+	SUBQ $0x02, DI
 	JL   gemm8Tile32_2_rest
 
 gemm8Tile32_2_several:
@@ -197,11 +197,11 @@ gemm8Tile32_2_several:
 	VPDPBUSD     Z1, Z3, Z7
 	ADDQ         $0x08, CX
 	ADDQ         $0x00000100, BX
-	SUBQ         $0x02, SI
+	SUBQ         $0x02, DI
 	JGE          gemm8Tile32_2_several
 
 gemm8Tile32_2_rest:
-	ADDQ $0x02, SI
+	ADDQ $0x02, DI
 	JEQ  gemm8Tile32_2_segment
 
 gemm8Tile32_2_k:
@@ -217,27 +217,27 @@ gemm8Tile32_2_k:
 	VPDPBUSD     Z1, Z3, Z7
 	ADDQ         $0x04, CX
 	ADDQ         $0x00000080, BX
-	DECQ         SI
+	DECQ         DI
 	JNE          gemm8Tile32_2_k
 	JMP          gemm8Tile32_2_segment
 
 gemm8Tile32_2_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, (CX)
-	VMOVDQU32 Z5, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, (CX)
-	VMOVDQU32 Z7, K1, 64(CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile32_2_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile32_2
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, K1, 64(CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile32_2_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile32_2
 
 gemm8Tile32_2_line:
 	MOVQ 240(AX), CX
@@ -267,27 +267,27 @@ gemm8Tile32_3:
 	JMP    gemm8Tile32_3_begin
 
 gemm8Tile32_3_init:
-	VMOVDQU32   (CX), Z4
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z8
-	VMOVDQU32.Z 64(CX), K1, Z5
-	VMOVDQA32   Z5, Z7
-	VMOVDQA32   Z5, Z9
+	VMOVUPS   (CX), Z4
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z8
+	VMOVUPS.Z 64(CX), K1, Z5
+	VMOVAPS   Z5, Z7
+	VMOVAPS   Z5, Z9
 
 gemm8Tile32_3_begin:
 	MOVQ 72(AX), DX
 	MOVQ 192(AX), BX
-	XORQ DI, DI
+	XORQ SI, SI
 
 gemm8Tile32_3_segment:
-	CMPQ DI, 48(AX)
+	CMPQ SI, 48(AX)
 	JGE  gemm8Tile32_3_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(DI*8), CX
+	MOVQ (CX)(SI*8), CX
 	ADDQ 176(AX), CX
-	INCQ DI
-	MOVQ 56(AX), SI
-	SUBQ $0x02, SI
+	INCQ SI
+	MOVQ 56(AX), DI
+	SUBQ $0x02, DI
 	JL   gemm8Tile32_3_rest
 
 gemm8Tile32_3_several:
@@ -319,11 +319,11 @@ gemm8Tile32_3_several:
 	VPDPBUSD     Z1, Z2, Z9
 	ADDQ         $0x08, CX
 	ADDQ         $0x00000100, BX
-	SUBQ         $0x02, SI
+	SUBQ         $0x02, DI
 	JGE          gemm8Tile32_3_several
 
 gemm8Tile32_3_rest:
-	ADDQ $0x02, SI
+	ADDQ $0x02, DI
 	JEQ  gemm8Tile32_3_segment
 
 gemm8Tile32_3_k:
@@ -342,30 +342,30 @@ gemm8Tile32_3_k:
 	VPDPBUSD     Z1, Z2, Z9
 	ADDQ         $0x04, CX
 	ADDQ         $0x00000080, BX
-	DECQ         SI
+	DECQ         DI
 	JNE          gemm8Tile32_3_k
 	JMP          gemm8Tile32_3_segment
 
 gemm8Tile32_3_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, (CX)
-	VMOVDQU32 Z5, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, (CX)
-	VMOVDQU32 Z7, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, (CX)
-	VMOVDQU32 Z9, K1, 64(CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile32_3_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile32_3
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, K1, 64(CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile32_3_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile32_3
 
 gemm8Tile32_3_line:
 	MOVQ 240(AX), CX
@@ -397,30 +397,30 @@ gemm8Tile32_4:
 	JMP    gemm8Tile32_4_begin
 
 gemm8Tile32_4_init:
-	VMOVDQU32   (CX), Z4
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z8
-	VMOVDQA32   Z4, Z10
-	VMOVDQU32.Z 64(CX), K1, Z5
-	VMOVDQA32   Z5, Z7
-	VMOVDQA32   Z5, Z9
-	VMOVDQA32   Z5, Z11
+	VMOVUPS   (CX), Z4
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z8
+	VMOVAPS   Z4, Z10
+	VMOVUPS.Z 64(CX), K1, Z5
+	VMOVAPS   Z5, Z7
+	VMOVAPS   Z5, Z9
+	VMOVAPS   Z5, Z11
 
 gemm8Tile32_4_begin:
 	MOVQ 72(AX), DX
 	LEAQ (DX)(DX*2), BX
 	MOVQ 192(AX), SI
-	XORQ R8, R8
+	XORQ DI, DI
 
 gemm8Tile32_4_segment:
-	CMPQ R8, 48(AX)
+	CMPQ DI, 48(AX)
 	JGE  gemm8Tile32_4_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R8*8), CX
+	MOVQ (CX)(DI*8), CX
 	ADDQ 176(AX), CX
-	INCQ R8
-	MOVQ 56(AX), DI
-	SUBQ $0x02, DI
+	INCQ DI
+	MOVQ 56(AX), R8
+	SUBQ $0x02, R8
 	JL   gemm8Tile32_4_rest
 
 gemm8Tile32_4_several:
@@ -458,11 +458,11 @@ gemm8Tile32_4_several:
 	VPDPBUSD     Z1, Z3, Z11
 	ADDQ         $0x08, CX
 	ADDQ         $0x00000100, SI
-	SUBQ         $0x02, DI
+	SUBQ         $0x02, R8
 	JGE          gemm8Tile32_4_several
 
 gemm8Tile32_4_rest:
-	ADDQ $0x02, DI
+	ADDQ $0x02, R8
 	JEQ  gemm8Tile32_4_segment
 
 gemm8Tile32_4_k:
@@ -484,33 +484,33 @@ gemm8Tile32_4_k:
 	VPDPBUSD     Z1, Z3, Z11
 	ADDQ         $0x04, CX
 	ADDQ         $0x00000080, SI
-	DECQ         DI
+	DECQ         R8
 	JNE          gemm8Tile32_4_k
 	JMP          gemm8Tile32_4_segment
 
 gemm8Tile32_4_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, (CX)
-	VMOVDQU32 Z5, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, (CX)
-	VMOVDQU32 Z7, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, (CX)
-	VMOVDQU32 Z9, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z10, (CX)
-	VMOVDQU32 Z11, K1, 64(CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile32_4_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile32_4
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, K1, 64(CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile32_4_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile32_4
 
 gemm8Tile32_4_line:
 	MOVQ 240(AX), CX
@@ -544,32 +544,32 @@ gemm8Tile32_5:
 	JMP    gemm8Tile32_5_begin
 
 gemm8Tile32_5_init:
-	VMOVDQU32   (CX), Z4
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z8
-	VMOVDQA32   Z4, Z10
-	VMOVDQA32   Z4, Z12
-	VMOVDQU32.Z 64(CX), K1, Z5
-	VMOVDQA32   Z5, Z7
-	VMOVDQA32   Z5, Z9
-	VMOVDQA32   Z5, Z11
-	VMOVDQA32   Z5, Z13
+	VMOVUPS   (CX), Z4
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z8
+	VMOVAPS   Z4, Z10
+	VMOVAPS   Z4, Z12
+	VMOVUPS.Z 64(CX), K1, Z5
+	VMOVAPS   Z5, Z7
+	VMOVAPS   Z5, Z9
+	VMOVAPS   Z5, Z11
+	VMOVAPS   Z5, Z13
 
 gemm8Tile32_5_begin:
 	MOVQ 72(AX), DX
 	LEAQ (DX)(DX*2), BX
 	MOVQ 192(AX), SI
-	XORQ R8, R8
+	XORQ DI, DI
 
 gemm8Tile32_5_segment:
-	CMPQ R8, 48(AX)
+	CMPQ DI, 48(AX)
 	JGE  gemm8Tile32_5_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R8*8), CX
+	MOVQ (CX)(DI*8), CX
 	ADDQ 176(AX), CX
-	INCQ R8
-	MOVQ 56(AX), DI
-	SUBQ $0x02, DI
+	INCQ DI
+	MOVQ 56(AX), R8
+	SUBQ $0x02, R8
 	JL   gemm8Tile32_5_rest
 
 gemm8Tile32_5_several:
@@ -613,11 +613,11 @@ gemm8Tile32_5_several:
 	VPDPBUSD     Z1, Z2, Z13
 	ADDQ         $0x08, CX
 	ADDQ         $0x00000100, SI
-	SUBQ         $0x02, DI
+	SUBQ         $0x02, R8
 	JGE          gemm8Tile32_5_several
 
 gemm8Tile32_5_rest:
-	ADDQ $0x02, DI
+	ADDQ $0x02, R8
 	JEQ  gemm8Tile32_5_segment
 
 gemm8Tile32_5_k:
@@ -642,36 +642,36 @@ gemm8Tile32_5_k:
 	VPDPBUSD     Z1, Z2, Z13
 	ADDQ         $0x04, CX
 	ADDQ         $0x00000080, SI
-	DECQ         DI
+	DECQ         R8
 	JNE          gemm8Tile32_5_k
 	JMP          gemm8Tile32_5_segment
 
 gemm8Tile32_5_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, (CX)
-	VMOVDQU32 Z5, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, (CX)
-	VMOVDQU32 Z7, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, (CX)
-	VMOVDQU32 Z9, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z10, (CX)
-	VMOVDQU32 Z11, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z12, (CX)
-	VMOVDQU32 Z13, K1, 64(CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile32_5_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile32_5
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, K1, 64(CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile32_5_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile32_5
 
 gemm8Tile32_5_line:
 	MOVQ 240(AX), CX
@@ -707,35 +707,35 @@ gemm8Tile32_6:
 	JMP    gemm8Tile32_6_begin
 
 gemm8Tile32_6_init:
-	VMOVDQU32   (CX), Z4
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z8
-	VMOVDQA32   Z4, Z10
-	VMOVDQA32   Z4, Z12
-	VMOVDQA32   Z4, Z14
-	VMOVDQU32.Z 64(CX), K1, Z5
-	VMOVDQA32   Z5, Z7
-	VMOVDQA32   Z5, Z9
-	VMOVDQA32   Z5, Z11
-	VMOVDQA32   Z5, Z13
-	VMOVDQA32   Z5, Z15
+	VMOVUPS   (CX), Z4
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z8
+	VMOVAPS   Z4, Z10
+	VMOVAPS   Z4, Z12
+	VMOVAPS   Z4, Z14
+	VMOVUPS.Z 64(CX), K1, Z5
+	VMOVAPS   Z5, Z7
+	VMOVAPS   Z5, Z9
+	VMOVAPS   Z5, Z11
+	VMOVAPS   Z5, Z13
+	VMOVAPS   Z5, Z15
 
 gemm8Tile32_6_begin:
 	MOVQ 72(AX), DX
 	LEAQ (DX)(DX*2), BX
 	LEAQ (BX)(DX*2), SI
 	MOVQ 192(AX), DI
-	XORQ R9, R9
+	XORQ R8, R8
 
 gemm8Tile32_6_segment:
-	CMPQ R9, 48(AX)
+	CMPQ R8, 48(AX)
 	JGE  gemm8Tile32_6_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R9*8), CX
+	MOVQ (CX)(R8*8), CX
 	ADDQ 176(AX), CX
-	INCQ R9
-	MOVQ 56(AX), R8
-	SUBQ $0x02, R8
+	INCQ R8
+	MOVQ 56(AX), R9
+	SUBQ $0x02, R9
 	JL   gemm8Tile32_6_rest
 
 gemm8Tile32_6_several:
@@ -785,11 +785,11 @@ gemm8Tile32_6_several:
 	VPDPBUSD     Z1, Z3, Z15
 	ADDQ         $0x08, CX
 	ADDQ         $0x00000100, DI
-	SUBQ         $0x02, R8
+	SUBQ         $0x02, R9
 	JGE          gemm8Tile32_6_several
 
 gemm8Tile32_6_rest:
-	ADDQ $0x02, R8
+	ADDQ $0x02, R9
 	JEQ  gemm8Tile32_6_segment
 
 gemm8Tile32_6_k:
@@ -817,39 +817,39 @@ gemm8Tile32_6_k:
 	VPDPBUSD     Z1, Z3, Z15
 	ADDQ         $0x04, CX
 	ADDQ         $0x00000080, DI
-	DECQ         R8
+	DECQ         R9
 	JNE          gemm8Tile32_6_k
 	JMP          gemm8Tile32_6_segment
 
 gemm8Tile32_6_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, (CX)
-	VMOVDQU32 Z5, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, (CX)
-	VMOVDQU32 Z7, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, (CX)
-	VMOVDQU32 Z9, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z10, (CX)
-	VMOVDQU32 Z11, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z12, (CX)
-	VMOVDQU32 Z13, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z14, (CX)
-	VMOVDQU32 Z15, K1, 64(CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile32_6_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile32_6
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, (CX)
+	VMOVUPS Z15, K1, 64(CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile32_6_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile32_6
 
 gemm8Tile32_6_line:
 	MOVQ 240(AX), CX
@@ -887,37 +887,37 @@ gemm8Tile32_7:
 	JMP    gemm8Tile32_7_begin
 
 gemm8Tile32_7_init:
-	VMOVDQU32   (CX), Z4
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z8
-	VMOVDQA32   Z4, Z10
-	VMOVDQA32   Z4, Z12
-	VMOVDQA32   Z4, Z14
-	VMOVDQA32   Z4, Z16
-	VMOVDQU32.Z 64(CX), K1, Z5
-	VMOVDQA32   Z5, Z7
-	VMOVDQA32   Z5, Z9
-	VMOVDQA32   Z5, Z11
-	VMOVDQA32   Z5, Z13
-	VMOVDQA32   Z5, Z15
-	VMOVDQA32   Z5, Z17
+	VMOVUPS   (CX), Z4
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z8
+	VMOVAPS   Z4, Z10
+	VMOVAPS   Z4, Z12
+	VMOVAPS   Z4, Z14
+	VMOVAPS   Z4, Z16
+	VMOVUPS.Z 64(CX), K1, Z5
+	VMOVAPS   Z5, Z7
+	VMOVAPS   Z5, Z9
+	VMOVAPS   Z5, Z11
+	VMOVAPS   Z5, Z13
+	VMOVAPS   Z5, Z15
+	VMOVAPS   Z5, Z17
 
 gemm8Tile32_7_begin:
 	MOVQ 72(AX), DX
 	LEAQ (DX)(DX*2), BX
 	LEAQ (BX)(DX*2), SI
 	MOVQ 192(AX), DI
-	XORQ R9, R9
+	XORQ R8, R8
 
 gemm8Tile32_7_segment:
-	CMPQ R9, 48(AX)
+	CMPQ R8, 48(AX)
 	JGE  gemm8Tile32_7_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R9*8), CX
+	MOVQ (CX)(R8*8), CX
 	ADDQ 176(AX), CX
-	INCQ R9
-	MOVQ 56(AX), R8
-	SUBQ $0x02, R8
+	INCQ R8
+	MOVQ 56(AX), R9
+	SUBQ $0x02, R9
 	JL   gemm8Tile32_7_rest
 
 gemm8Tile32_7_several:
@@ -973,11 +973,11 @@ gemm8Tile32_7_several:
 	VPDPBUSD     Z1, Z2, Z17
 	ADDQ         $0x08, CX
 	ADDQ         $0x00000100, DI
-	SUBQ         $0x02, R8
+	SUBQ         $0x02, R9
 	JGE          gemm8Tile32_7_several
 
 gemm8Tile32_7_rest:
-	ADDQ $0x02, R8
+	ADDQ $0x02, R9
 	JEQ  gemm8Tile32_7_segment
 
 gemm8Tile32_7_k:
@@ -1008,42 +1008,42 @@ gemm8Tile32_7_k:
 	VPDPBUSD     Z1, Z2, Z17
 	ADDQ         $0x04, CX
 	ADDQ         $0x00000080, DI
-	DECQ         R8
+	DECQ         R9
 	JNE          gemm8Tile32_7_k
 	JMP          gemm8Tile32_7_segment
 
 gemm8Tile32_7_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, (CX)
-	VMOVDQU32 Z5, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, (CX)
-	VMOVDQU32 Z7, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, (CX)
-	VMOVDQU32 Z9, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z10, (CX)
-	VMOVDQU32 Z11, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z12, (CX)
-	VMOVDQU32 Z13, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z14, (CX)
-	VMOVDQU32 Z15, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z16, (CX)
-	VMOVDQU32 Z17, K1, 64(CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile32_7_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile32_7
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, (CX)
+	VMOVUPS Z15, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z16, (CX)
+	VMOVUPS Z17, K1, 64(CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile32_7_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile32_7
 
 gemm8Tile32_7_line:
 	MOVQ 240(AX), CX
@@ -1083,22 +1083,22 @@ gemm8Tile32_8:
 	JMP    gemm8Tile32_8_begin
 
 gemm8Tile32_8_init:
-	VMOVDQU32   (CX), Z4
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z8
-	VMOVDQA32   Z4, Z10
-	VMOVDQA32   Z4, Z12
-	VMOVDQA32   Z4, Z14
-	VMOVDQA32   Z4, Z16
-	VMOVDQA32   Z4, Z18
-	VMOVDQU32.Z 64(CX), K1, Z5
-	VMOVDQA32   Z5, Z7
-	VMOVDQA32   Z5, Z9
-	VMOVDQA32   Z5, Z11
-	VMOVDQA32   Z5, Z13
-	VMOVDQA32   Z5, Z15
-	VMOVDQA32   Z5, Z17
-	VMOVDQA32   Z5, Z19
+	VMOVUPS   (CX), Z4
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z8
+	VMOVAPS   Z4, Z10
+	VMOVAPS   Z4, Z12
+	VMOVAPS   Z4, Z14
+	VMOVAPS   Z4, Z16
+	VMOVAPS   Z4, Z18
+	VMOVUPS.Z 64(CX), K1, Z5
+	VMOVAPS   Z5, Z7
+	VMOVAPS   Z5, Z9
+	VMOVAPS   Z5, Z11
+	VMOVAPS   Z5, Z13
+	VMOVAPS   Z5, Z15
+	VMOVAPS   Z5, Z17
+	VMOVAPS   Z5, Z19
 
 gemm8Tile32_8_begin:
 	MOVQ 72(AX), DX
@@ -1106,17 +1106,17 @@ gemm8Tile32_8_begin:
 	LEAQ (BX)(DX*2), SI
 	LEAQ (SI)(DX*2), DI
 	MOVQ 192(AX), R8
-	XORQ R10, R10
+	XORQ R9, R9
 
 gemm8Tile32_8_segment:
-	CMPQ R10, 48(AX)
+	CMPQ R9, 48(AX)
 	JGE  gemm8Tile32_8_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R10*8), CX
+	MOVQ (CX)(R9*8), CX
 	ADDQ 176(AX), CX
-	INCQ R10
-	MOVQ 56(AX), R9
-	SUBQ $0x02, R9
+	INCQ R9
+	MOVQ 56(AX), R10
+	SUBQ $0x02, R10
 	JL   gemm8Tile32_8_rest
 
 gemm8Tile32_8_several:
@@ -1178,11 +1178,11 @@ gemm8Tile32_8_several:
 	VPDPBUSD     Z1, Z3, Z19
 	ADDQ         $0x08, CX
 	ADDQ         $0x00000100, R8
-	SUBQ         $0x02, R9
+	SUBQ         $0x02, R10
 	JGE          gemm8Tile32_8_several
 
 gemm8Tile32_8_rest:
-	ADDQ $0x02, R9
+	ADDQ $0x02, R10
 	JEQ  gemm8Tile32_8_segment
 
 gemm8Tile32_8_k:
@@ -1216,45 +1216,45 @@ gemm8Tile32_8_k:
 	VPDPBUSD     Z1, Z3, Z19
 	ADDQ         $0x04, CX
 	ADDQ         $0x00000080, R8
-	DECQ         R9
+	DECQ         R10
 	JNE          gemm8Tile32_8_k
 	JMP          gemm8Tile32_8_segment
 
 gemm8Tile32_8_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, (CX)
-	VMOVDQU32 Z5, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, (CX)
-	VMOVDQU32 Z7, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, (CX)
-	VMOVDQU32 Z9, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z10, (CX)
-	VMOVDQU32 Z11, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z12, (CX)
-	VMOVDQU32 Z13, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z14, (CX)
-	VMOVDQU32 Z15, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z16, (CX)
-	VMOVDQU32 Z17, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z18, (CX)
-	VMOVDQU32 Z19, K1, 64(CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile32_8_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile32_8
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, (CX)
+	VMOVUPS Z15, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z16, (CX)
+	VMOVUPS Z17, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z18, (CX)
+	VMOVUPS Z19, K1, 64(CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile32_8_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile32_8
 
 gemm8Tile32_8_line:
 	MOVQ 240(AX), CX
@@ -1296,24 +1296,24 @@ gemm8Tile32_9:
 	JMP    gemm8Tile32_9_begin
 
 gemm8Tile32_9_init:
-	VMOVDQU32   (CX), Z4
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z8
-	VMOVDQA32   Z4, Z10
-	VMOVDQA32   Z4, Z12
-	VMOVDQA32   Z4, Z14
-	VMOVDQA32   Z4, Z16
-	VMOVDQA32   Z4, Z18
-	VMOVDQA32   Z4, Z20
-	VMOVDQU32.Z 64(CX), K1, Z5
-	VMOVDQA32   Z5, Z7
-	VMOVDQA32   Z5, Z9
-	VMOVDQA32   Z5, Z11
-	VMOVDQA32   Z5, Z13
-	VMOVDQA32   Z5, Z15
-	VMOVDQA32   Z5, Z17
-	VMOVDQA32   Z5, Z19
-	VMOVDQA32   Z5, Z21
+	VMOVUPS   (CX), Z4
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z8
+	VMOVAPS   Z4, Z10
+	VMOVAPS   Z4, Z12
+	VMOVAPS   Z4, Z14
+	VMOVAPS   Z4, Z16
+	VMOVAPS   Z4, Z18
+	VMOVAPS   Z4, Z20
+	VMOVUPS.Z 64(CX), K1, Z5
+	VMOVAPS   Z5, Z7
+	VMOVAPS   Z5, Z9
+	VMOVAPS   Z5, Z11
+	VMOVAPS   Z5, Z13
+	VMOVAPS   Z5, Z15
+	VMOVAPS   Z5, Z17
+	VMOVAPS   Z5, Z19
+	VMOVAPS   Z5, Z21
 
 gemm8Tile32_9_begin:
 	MOVQ 72(AX), DX
@@ -1321,17 +1321,17 @@ gemm8Tile32_9_begin:
 	LEAQ (BX)(DX*2), SI
 	LEAQ (SI)(DX*2), DI
 	MOVQ 192(AX), R8
-	XORQ R10, R10
+	XORQ R9, R9
 
 gemm8Tile32_9_segment:
-	CMPQ R10, 48(AX)
+	CMPQ R9, 48(AX)
 	JGE  gemm8Tile32_9_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R10*8), CX
+	MOVQ (CX)(R9*8), CX
 	ADDQ 176(AX), CX
-	INCQ R10
-	MOVQ 56(AX), R9
-	SUBQ $0x02, R9
+	INCQ R9
+	MOVQ 56(AX), R10
+	SUBQ $0x02, R10
 	JL   gemm8Tile32_9_rest
 
 gemm8Tile32_9_several:
@@ -1399,11 +1399,11 @@ gemm8Tile32_9_several:
 	VPDPBUSD     Z1, Z2, Z21
 	ADDQ         $0x08, CX
 	ADDQ         $0x00000100, R8
-	SUBQ         $0x02, R9
+	SUBQ         $0x02, R10
 	JGE          gemm8Tile32_9_several
 
 gemm8Tile32_9_rest:
-	ADDQ $0x02, R9
+	ADDQ $0x02, R10
 	JEQ  gemm8Tile32_9_segment
 
 gemm8Tile32_9_k:
@@ -1440,48 +1440,48 @@ gemm8Tile32_9_k:
 	VPDPBUSD     Z1, Z2, Z21
 	ADDQ         $0x04, CX
 	ADDQ         $0x00000080, R8
-	DECQ         R9
+	DECQ         R10
 	JNE          gemm8Tile32_9_k
 	JMP          gemm8Tile32_9_segment
 
 gemm8Tile32_9_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, (CX)
-	VMOVDQU32 Z5, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, (CX)
-	VMOVDQU32 Z7, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, (CX)
-	VMOVDQU32 Z9, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z10, (CX)
-	VMOVDQU32 Z11, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z12, (CX)
-	VMOVDQU32 Z13, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z14, (CX)
-	VMOVDQU32 Z15, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z16, (CX)
-	VMOVDQU32 Z17, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z18, (CX)
-	VMOVDQU32 Z19, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z20, (CX)
-	VMOVDQU32 Z21, K1, 64(CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile32_9_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile32_9
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, (CX)
+	VMOVUPS Z15, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z16, (CX)
+	VMOVUPS Z17, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z18, (CX)
+	VMOVUPS Z19, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z20, (CX)
+	VMOVUPS Z21, K1, 64(CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile32_9_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile32_9
 
 gemm8Tile32_9_line:
 	MOVQ 240(AX), CX
@@ -1525,26 +1525,26 @@ gemm8Tile32_10:
 	JMP    gemm8Tile32_10_begin
 
 gemm8Tile32_10_init:
-	VMOVDQU32   (CX), Z4
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z8
-	VMOVDQA32   Z4, Z10
-	VMOVDQA32   Z4, Z12
-	VMOVDQA32   Z4, Z14
-	VMOVDQA32   Z4, Z16
-	VMOVDQA32   Z4, Z18
-	VMOVDQA32   Z4, Z20
-	VMOVDQA32   Z4, Z22
-	VMOVDQU32.Z 64(CX), K1, Z5
-	VMOVDQA32   Z5, Z7
-	VMOVDQA32   Z5, Z9
-	VMOVDQA32   Z5, Z11
-	VMOVDQA32   Z5, Z13
-	VMOVDQA32   Z5, Z15
-	VMOVDQA32   Z5, Z17
-	VMOVDQA32   Z5, Z19
-	VMOVDQA32   Z5, Z21
-	VMOVDQA32   Z5, Z23
+	VMOVUPS   (CX), Z4
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z8
+	VMOVAPS   Z4, Z10
+	VMOVAPS   Z4, Z12
+	VMOVAPS   Z4, Z14
+	VMOVAPS   Z4, Z16
+	VMOVAPS   Z4, Z18
+	VMOVAPS   Z4, Z20
+	VMOVAPS   Z4, Z22
+	VMOVUPS.Z 64(CX), K1, Z5
+	VMOVAPS   Z5, Z7
+	VMOVAPS   Z5, Z9
+	VMOVAPS   Z5, Z11
+	VMOVAPS   Z5, Z13
+	VMOVAPS   Z5, Z15
+	VMOVAPS   Z5, Z17
+	VMOVAPS   Z5, Z19
+	VMOVAPS   Z5, Z21
+	VMOVAPS   Z5, Z23
 
 gemm8Tile32_10_begin:
 	MOVQ 72(AX), DX
@@ -1552,19 +1552,19 @@ gemm8Tile32_10_begin:
 	LEAQ (BX)(DX*2), SI
 	LEAQ (SI)(DX*2), DI
 	MOVQ 192(AX), R9
-	XORQ R11, R11
+	XORQ R10, R10
 
 gemm8Tile32_10_segment:
-	CMPQ R11, 48(AX)
+	CMPQ R10, 48(AX)
 	JGE  gemm8Tile32_10_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R11*8), CX
+	MOVQ (CX)(R10*8), CX
 	ADDQ 176(AX), CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
-	INCQ R11
-	MOVQ 56(AX), R10
-	SUBQ $0x02, R10
+	INCQ R10
+	MOVQ 56(AX), R11
+	SUBQ $0x02, R11
 	JL   gemm8Tile32_10_rest
 
 gemm8Tile32_10_several:
@@ -1639,11 +1639,11 @@ gemm8Tile32_10_several:
 	ADDQ         $0x08, CX
 	ADDQ         $0x08, R8
 	ADDQ         $0x00000100, R9
-	SUBQ         $0x02, R10
+	SUBQ         $0x02, R11
 	JGE          gemm8Tile32_10_several
 
 gemm8Tile32_10_rest:
-	ADDQ $0x02, R10
+	ADDQ $0x02, R11
 	JEQ  gemm8Tile32_10_segment
 
 gemm8Tile32_10_k:
@@ -1684,51 +1684,51 @@ gemm8Tile32_10_k:
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, R8
 	ADDQ         $0x00000080, R9
-	DECQ         R10
+	DECQ         R11
 	JNE          gemm8Tile32_10_k
 	JMP          gemm8Tile32_10_segment
 
 gemm8Tile32_10_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, (CX)
-	VMOVDQU32 Z5, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, (CX)
-	VMOVDQU32 Z7, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, (CX)
-	VMOVDQU32 Z9, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z10, (CX)
-	VMOVDQU32 Z11, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z12, (CX)
-	VMOVDQU32 Z13, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z14, (CX)
-	VMOVDQU32 Z15, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z16, (CX)
-	VMOVDQU32 Z17, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z18, (CX)
-	VMOVDQU32 Z19, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z20, (CX)
-	VMOVDQU32 Z21, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z22, (CX)
-	VMOVDQU32 Z23, K1, 64(CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile32_10_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile32_10
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, (CX)
+	VMOVUPS Z15, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z16, (CX)
+	VMOVUPS Z17, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z18, (CX)
+	VMOVUPS Z19, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z20, (CX)
+	VMOVUPS Z21, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z22, (CX)
+	VMOVUPS Z23, K1, 64(CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile32_10_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile32_10
 
 gemm8Tile32_10_line:
 	MOVQ 240(AX), CX
@@ -1774,28 +1774,28 @@ gemm8Tile32_11:
 	JMP    gemm8Tile32_11_begin
 
 gemm8Tile32_11_init:
-	VMOVDQU32   (CX), Z4
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z8
-	VMOVDQA32   Z4, Z10
-	VMOVDQA32   Z4, Z12
-	VMOVDQA32   Z4, Z14
-	VMOVDQA32   Z4, Z16
-	VMOVDQA32   Z4, Z18
-	VMOVDQA32   Z4, Z20
-	VMOVDQA32   Z4, Z22
-	VMOVDQA32   Z4, Z24
-	VMOVDQU32.Z 64(CX), K1, Z5
-	VMOVDQA32   Z5, Z7
-	VMOVDQA32   Z5, Z9
-	VMOVDQA32   Z5, Z11
-	VMOVDQA32   Z5, Z13
-	VMOVDQA32   Z5, Z15
-	VMOVDQA32   Z5, Z17
-	VMOVDQA32   Z5, Z19
-	VMOVDQA32   Z5, Z21
-	VMOVDQA32   Z5, Z23
-	VMOVDQA32   Z5, Z25
+	VMOVUPS   (CX), Z4
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z8
+	VMOVAPS   Z4, Z10
+	VMOVAPS   Z4, Z12
+	VMOVAPS   Z4, Z14
+	VMOVAPS   Z4, Z16
+	VMOVAPS   Z4, Z18
+	VMOVAPS   Z4, Z20
+	VMOVAPS   Z4, Z22
+	VMOVAPS   Z4, Z24
+	VMOVUPS.Z 64(CX), K1, Z5
+	VMOVAPS   Z5, Z7
+	VMOVAPS   Z5, Z9
+	VMOVAPS   Z5, Z11
+	VMOVAPS   Z5, Z13
+	VMOVAPS   Z5, Z15
+	VMOVAPS   Z5, Z17
+	VMOVAPS   Z5, Z19
+	VMOVAPS   Z5, Z21
+	VMOVAPS   Z5, Z23
+	VMOVAPS   Z5, Z25
 
 gemm8Tile32_11_begin:
 	MOVQ 72(AX), DX
@@ -1803,19 +1803,19 @@ gemm8Tile32_11_begin:
 	LEAQ (BX)(DX*2), SI
 	LEAQ (SI)(DX*2), DI
 	MOVQ 192(AX), R9
-	XORQ R11, R11
+	XORQ R10, R10
 
 gemm8Tile32_11_segment:
-	CMPQ R11, 48(AX)
+	CMPQ R10, 48(AX)
 	JGE  gemm8Tile32_11_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R11*8), CX
+	MOVQ (CX)(R10*8), CX
 	ADDQ 176(AX), CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
-	INCQ R11
-	MOVQ 56(AX), R10
-	SUBQ $0x02, R10
+	INCQ R10
+	MOVQ 56(AX), R11
+	SUBQ $0x02, R11
 	JL   gemm8Tile32_11_rest
 
 gemm8Tile32_11_several:
@@ -1896,11 +1896,11 @@ gemm8Tile32_11_several:
 	ADDQ         $0x08, CX
 	ADDQ         $0x08, R8
 	ADDQ         $0x00000100, R9
-	SUBQ         $0x02, R10
+	SUBQ         $0x02, R11
 	JGE          gemm8Tile32_11_several
 
 gemm8Tile32_11_rest:
-	ADDQ $0x02, R10
+	ADDQ $0x02, R11
 	JEQ  gemm8Tile32_11_segment
 
 gemm8Tile32_11_k:
@@ -1944,54 +1944,54 @@ gemm8Tile32_11_k:
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, R8
 	ADDQ         $0x00000080, R9
-	DECQ         R10
+	DECQ         R11
 	JNE          gemm8Tile32_11_k
 	JMP          gemm8Tile32_11_segment
 
 gemm8Tile32_11_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, (CX)
-	VMOVDQU32 Z5, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, (CX)
-	VMOVDQU32 Z7, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, (CX)
-	VMOVDQU32 Z9, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z10, (CX)
-	VMOVDQU32 Z11, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z12, (CX)
-	VMOVDQU32 Z13, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z14, (CX)
-	VMOVDQU32 Z15, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z16, (CX)
-	VMOVDQU32 Z17, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z18, (CX)
-	VMOVDQU32 Z19, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z20, (CX)
-	VMOVDQU32 Z21, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z22, (CX)
-	VMOVDQU32 Z23, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z24, (CX)
-	VMOVDQU32 Z25, K1, 64(CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile32_11_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile32_11
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, (CX)
+	VMOVUPS Z15, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z16, (CX)
+	VMOVUPS Z17, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z18, (CX)
+	VMOVUPS Z19, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z20, (CX)
+	VMOVUPS Z21, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z22, (CX)
+	VMOVUPS Z23, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z24, (CX)
+	VMOVUPS Z25, K1, 64(CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile32_11_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile32_11
 
 gemm8Tile32_11_line:
 	MOVQ 240(AX), CX
@@ -2039,30 +2039,30 @@ gemm8Tile32_12:
 	JMP    gemm8Tile32_12_begin
 
 gemm8Tile32_12_init:
-	VMOVDQU32   (CX), Z4
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z8
-	VMOVDQA32   Z4, Z10
-	VMOVDQA32   Z4, Z12
-	VMOVDQA32   Z4, Z14
-	VMOVDQA32   Z4, Z16
-	VMOVDQA32   Z4, Z18
-	VMOVDQA32   Z4, Z20
-	VMOVDQA32   Z4, Z22
-	VMOVDQA32   Z4, Z24
-	VMOVDQA32   Z4, Z26
-	VMOVDQU32.Z 64(CX), K1, Z5
-	VMOVDQA32   Z5, Z7
-	VMOVDQA32   Z5, Z9
-	VMOVDQA32   Z5, Z11
-	VMOVDQA32   Z5, Z13
-	VMOVDQA32   Z5, Z15
-	VMOVDQA32   Z5, Z17
-	VMOVDQA32   Z5, Z19
-	VMOVDQA32   Z5, Z21
-	VMOVDQA32   Z5, Z23
-	VMOVDQA32   Z5, Z25
-	VMOVDQA32   Z5, Z27
+	VMOVUPS   (CX), Z4
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z8
+	VMOVAPS   Z4, Z10
+	VMOVAPS   Z4, Z12
+	VMOVAPS   Z4, Z14
+	VMOVAPS   Z4, Z16
+	VMOVAPS   Z4, Z18
+	VMOVAPS   Z4, Z20
+	VMOVAPS   Z4, Z22
+	VMOVAPS   Z4, Z24
+	VMOVAPS   Z4, Z26
+	VMOVUPS.Z 64(CX), K1, Z5
+	VMOVAPS   Z5, Z7
+	VMOVAPS   Z5, Z9
+	VMOVAPS   Z5, Z11
+	VMOVAPS   Z5, Z13
+	VMOVAPS   Z5, Z15
+	VMOVAPS   Z5, Z17
+	VMOVAPS   Z5, Z19
+	VMOVAPS   Z5, Z21
+	VMOVAPS   Z5, Z23
+	VMOVAPS   Z5, Z25
+	VMOVAPS   Z5, Z27
 
 gemm8Tile32_12_begin:
 	MOVQ 72(AX), DX
@@ -2070,19 +2070,19 @@ gemm8Tile32_12_begin:
 	LEAQ (BX)(DX*2), SI
 	LEAQ (SI)(DX*2), DI
 	MOVQ 192(AX), R9
-	XORQ R11, R11
+	XORQ R10, R10
 
 gemm8Tile32_12_segment:
-	CMPQ R11, 48(AX)
+	CMPQ R10, 48(AX)
 	JGE  gemm8Tile32_12_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R11*8), CX
+	MOVQ (CX)(R10*8), CX
 	ADDQ 176(AX), CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
-	INCQ R11
-	MOVQ 56(AX), R10
-	SUBQ $0x02, R10
+	INCQ R10
+	MOVQ 56(AX), R11
+	SUBQ $0x02, R11
 	JL   gemm8Tile32_12_rest
 
 gemm8Tile32_12_several:
@@ -2169,11 +2169,11 @@ gemm8Tile32_12_several:
 	ADDQ         $0x08, CX
 	ADDQ         $0x08, R8
 	ADDQ         $0x00000100, R9
-	SUBQ         $0x02, R10
+	SUBQ         $0x02, R11
 	JGE          gemm8Tile32_12_several
 
 gemm8Tile32_12_rest:
-	ADDQ $0x02, R10
+	ADDQ $0x02, R11
 	JEQ  gemm8Tile32_12_segment
 
 gemm8Tile32_12_k:
@@ -2220,57 +2220,57 @@ gemm8Tile32_12_k:
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, R8
 	ADDQ         $0x00000080, R9
-	DECQ         R10
+	DECQ         R11
 	JNE          gemm8Tile32_12_k
 	JMP          gemm8Tile32_12_segment
 
 gemm8Tile32_12_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, (CX)
-	VMOVDQU32 Z5, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, (CX)
-	VMOVDQU32 Z7, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, (CX)
-	VMOVDQU32 Z9, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z10, (CX)
-	VMOVDQU32 Z11, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z12, (CX)
-	VMOVDQU32 Z13, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z14, (CX)
-	VMOVDQU32 Z15, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z16, (CX)
-	VMOVDQU32 Z17, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z18, (CX)
-	VMOVDQU32 Z19, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z20, (CX)
-	VMOVDQU32 Z21, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z22, (CX)
-	VMOVDQU32 Z23, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z24, (CX)
-	VMOVDQU32 Z25, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z26, (CX)
-	VMOVDQU32 Z27, K1, 64(CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile32_12_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile32_12
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, (CX)
+	VMOVUPS Z15, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z16, (CX)
+	VMOVUPS Z17, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z18, (CX)
+	VMOVUPS Z19, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z20, (CX)
+	VMOVUPS Z21, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z22, (CX)
+	VMOVUPS Z23, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z24, (CX)
+	VMOVUPS Z25, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z26, (CX)
+	VMOVUPS Z27, K1, 64(CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile32_12_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile32_12
 
 gemm8Tile32_12_line:
 	MOVQ 240(AX), CX
@@ -2320,32 +2320,32 @@ gemm8Tile32_13:
 	JMP    gemm8Tile32_13_begin
 
 gemm8Tile32_13_init:
-	VMOVDQU32   (CX), Z4
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z8
-	VMOVDQA32   Z4, Z10
-	VMOVDQA32   Z4, Z12
-	VMOVDQA32   Z4, Z14
-	VMOVDQA32   Z4, Z16
-	VMOVDQA32   Z4, Z18
-	VMOVDQA32   Z4, Z20
-	VMOVDQA32   Z4, Z22
-	VMOVDQA32   Z4, Z24
-	VMOVDQA32   Z4, Z26
-	VMOVDQA32   Z4, Z28
-	VMOVDQU32.Z 64(CX), K1, Z5
-	VMOVDQA32   Z5, Z7
-	VMOVDQA32   Z5, Z9
-	VMOVDQA32   Z5, Z11
-	VMOVDQA32   Z5, Z13
-	VMOVDQA32   Z5, Z15
-	VMOVDQA32   Z5, Z17
-	VMOVDQA32   Z5, Z19
-	VMOVDQA32   Z5, Z21
-	VMOVDQA32   Z5, Z23
-	VMOVDQA32   Z5, Z25
-	VMOVDQA32   Z5, Z27
-	VMOVDQA32   Z5, Z29
+	VMOVUPS   (CX), Z4
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z8
+	VMOVAPS   Z4, Z10
+	VMOVAPS   Z4, Z12
+	VMOVAPS   Z4, Z14
+	VMOVAPS   Z4, Z16
+	VMOVAPS   Z4, Z18
+	VMOVAPS   Z4, Z20
+	VMOVAPS   Z4, Z22
+	VMOVAPS   Z4, Z24
+	VMOVAPS   Z4, Z26
+	VMOVAPS   Z4, Z28
+	VMOVUPS.Z 64(CX), K1, Z5
+	VMOVAPS   Z5, Z7
+	VMOVAPS   Z5, Z9
+	VMOVAPS   Z5, Z11
+	VMOVAPS   Z5, Z13
+	VMOVAPS   Z5, Z15
+	VMOVAPS   Z5, Z17
+	VMOVAPS   Z5, Z19
+	VMOVAPS   Z5, Z21
+	VMOVAPS   Z5, Z23
+	VMOVAPS   Z5, Z25
+	VMOVAPS   Z5, Z27
+	VMOVAPS   Z5, Z29
 
 gemm8Tile32_13_begin:
 	MOVQ 72(AX), DX
@@ -2353,19 +2353,19 @@ gemm8Tile32_13_begin:
 	LEAQ (BX)(DX*2), SI
 	LEAQ (SI)(DX*2), DI
 	MOVQ 192(AX), R9
-	XORQ R11, R11
+	XORQ R10, R10
 
 gemm8Tile32_13_segment:
-	CMPQ R11, 48(AX)
+	CMPQ R10, 48(AX)
 	JGE  gemm8Tile32_13_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R11*8), CX
+	MOVQ (CX)(R10*8), CX
 	ADDQ 176(AX), CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
-	INCQ R11
-	MOVQ 56(AX), R10
-	SUBQ $0x02, R10
+	INCQ R10
+	MOVQ 56(AX), R11
+	SUBQ $0x02, R11
 	JL   gemm8Tile32_13_rest
 
 gemm8Tile32_13_several:
@@ -2458,11 +2458,11 @@ gemm8Tile32_13_several:
 	ADDQ         $0x08, CX
 	ADDQ         $0x08, R8
 	ADDQ         $0x00000100, R9
-	SUBQ         $0x02, R10
+	SUBQ         $0x02, R11
 	JGE          gemm8Tile32_13_several
 
 gemm8Tile32_13_rest:
-	ADDQ $0x02, R10
+	ADDQ $0x02, R11
 	JEQ  gemm8Tile32_13_segment
 
 gemm8Tile32_13_k:
@@ -2512,60 +2512,60 @@ gemm8Tile32_13_k:
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, R8
 	ADDQ         $0x00000080, R9
-	DECQ         R10
+	DECQ         R11
 	JNE          gemm8Tile32_13_k
 	JMP          gemm8Tile32_13_segment
 
 gemm8Tile32_13_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, (CX)
-	VMOVDQU32 Z5, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, (CX)
-	VMOVDQU32 Z7, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, (CX)
-	VMOVDQU32 Z9, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z10, (CX)
-	VMOVDQU32 Z11, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z12, (CX)
-	VMOVDQU32 Z13, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z14, (CX)
-	VMOVDQU32 Z15, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z16, (CX)
-	VMOVDQU32 Z17, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z18, (CX)
-	VMOVDQU32 Z19, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z20, (CX)
-	VMOVDQU32 Z21, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z22, (CX)
-	VMOVDQU32 Z23, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z24, (CX)
-	VMOVDQU32 Z25, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z26, (CX)
-	VMOVDQU32 Z27, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z28, (CX)
-	VMOVDQU32 Z29, K1, 64(CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile32_13_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile32_13
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, (CX)
+	VMOVUPS Z15, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z16, (CX)
+	VMOVUPS Z17, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z18, (CX)
+	VMOVUPS Z19, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z20, (CX)
+	VMOVUPS Z21, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z22, (CX)
+	VMOVUPS Z23, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z24, (CX)
+	VMOVUPS Z25, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z26, (CX)
+	VMOVUPS Z27, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z28, (CX)
+	VMOVUPS Z29, K1, 64(CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile32_13_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile32_13
 
 gemm8Tile32_13_line:
 	MOVQ 240(AX), CX
@@ -2617,34 +2617,34 @@ gemm8Tile32_14:
 	JMP    gemm8Tile32_14_begin
 
 gemm8Tile32_14_init:
-	VMOVDQU32   (CX), Z4
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z8
-	VMOVDQA32   Z4, Z10
-	VMOVDQA32   Z4, Z12
-	VMOVDQA32   Z4, Z14
-	VMOVDQA32   Z4, Z16
-	VMOVDQA32   Z4, Z18
-	VMOVDQA32   Z4, Z20
-	VMOVDQA32   Z4, Z22
-	VMOVDQA32   Z4, Z24
-	VMOVDQA32   Z4, Z26
-	VMOVDQA32   Z4, Z28
-	VMOVDQA32   Z4, Z30
-	VMOVDQU32.Z 64(CX), K1, Z5
-	VMOVDQA32   Z5, Z7
-	VMOVDQA32   Z5, Z9
-	VMOVDQA32   Z5, Z11
-	VMOVDQA32   Z5, Z13
-	VMOVDQA32   Z5, Z15
-	VMOVDQA32   Z5, Z17
-	VMOVDQA32   Z5, Z19
-	VMOVDQA32   Z5, Z21
-	VMOVDQA32   Z5, Z23
-	VMOVDQA32   Z5, Z25
-	VMOVDQA32   Z5, Z27
-	VMOVDQA32   Z5, Z29
-	VMOVDQA32   Z5, Z31
+	VMOVUPS   (CX), Z4
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z8
+	VMOVAPS   Z4, Z10
+	VMOVAPS   Z4, Z12
+	VMOVAPS   Z4, Z14
+	VMOVAPS   Z4, Z16
+	VMOVAPS   Z4, Z18
+	VMOVAPS   Z4, Z20
+	VMOVAPS   Z4, Z22
+	VMOVAPS   Z4, Z24
+	VMOVAPS   Z4, Z26
+	VMOVAPS   Z4, Z28
+	VMOVAPS   Z4, Z30
+	VMOVUPS.Z 64(CX), K1, Z5
+	VMOVAPS   Z5, Z7
+	VMOVAPS   Z5, Z9
+	VMOVAPS   Z5, Z11
+	VMOVAPS   Z5, Z13
+	VMOVAPS   Z5, Z15
+	VMOVAPS   Z5, Z17
+	VMOVAPS   Z5, Z19
+	VMOVAPS   Z5, Z21
+	VMOVAPS   Z5, Z23
+	VMOVAPS   Z5, Z25
+	VMOVAPS   Z5, Z27
+	VMOVAPS   Z5, Z29
+	VMOVAPS   Z5, Z31
 
 gemm8Tile32_14_begin:
 	MOVQ 72(AX), DX
@@ -2652,19 +2652,19 @@ gemm8Tile32_14_begin:
 	LEAQ (BX)(DX*2), SI
 	LEAQ (SI)(DX*2), DI
 	MOVQ 192(AX), R9
-	XORQ R11, R11
+	XORQ R10, R10
 
 gemm8Tile32_14_segment:
-	CMPQ R11, 48(AX)
+	CMPQ R10, 48(AX)
 	JGE  gemm8Tile32_14_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R11*8), CX
+	MOVQ (CX)(R10*8), CX
 	ADDQ 176(AX), CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
-	INCQ R11
-	MOVQ 56(AX), R10
-	SUBQ $0x02, R10
+	INCQ R10
+	MOVQ 56(AX), R11
+	SUBQ $0x02, R11
 	JL   gemm8Tile32_14_rest
 
 gemm8Tile32_14_several:
@@ -2763,11 +2763,11 @@ gemm8Tile32_14_several:
 	ADDQ         $0x08, CX
 	ADDQ         $0x08, R8
 	ADDQ         $0x00000100, R9
-	SUBQ         $0x02, R10
+	SUBQ         $0x02, R11
 	JGE          gemm8Tile32_14_several
 
 gemm8Tile32_14_rest:
-	ADDQ $0x02, R10
+	ADDQ $0x02, R11
 	JEQ  gemm8Tile32_14_segment
 
 gemm8Tile32_14_k:
@@ -2820,63 +2820,63 @@ gemm8Tile32_14_k:
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, R8
 	ADDQ         $0x00000080, R9
-	DECQ         R10
+	DECQ         R11
 	JNE          gemm8Tile32_14_k
 	JMP          gemm8Tile32_14_segment
 
 gemm8Tile32_14_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, (CX)
-	VMOVDQU32 Z5, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, (CX)
-	VMOVDQU32 Z7, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, (CX)
-	VMOVDQU32 Z9, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z10, (CX)
-	VMOVDQU32 Z11, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z12, (CX)
-	VMOVDQU32 Z13, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z14, (CX)
-	VMOVDQU32 Z15, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z16, (CX)
-	VMOVDQU32 Z17, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z18, (CX)
-	VMOVDQU32 Z19, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z20, (CX)
-	VMOVDQU32 Z21, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z22, (CX)
-	VMOVDQU32 Z23, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z24, (CX)
-	VMOVDQU32 Z25, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z26, (CX)
-	VMOVDQU32 Z27, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z28, (CX)
-	VMOVDQU32 Z29, K1, 64(CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z30, (CX)
-	VMOVDQU32 Z31, K1, 64(CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile32_14_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile32_14
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, (CX)
+	VMOVUPS Z15, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z16, (CX)
+	VMOVUPS Z17, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z18, (CX)
+	VMOVUPS Z19, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z20, (CX)
+	VMOVUPS Z21, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z22, (CX)
+	VMOVUPS Z23, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z24, (CX)
+	VMOVUPS Z25, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z26, (CX)
+	VMOVUPS Z27, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z28, (CX)
+	VMOVUPS Z29, K1, 64(CX)
+	ADDQ    DX, CX
+	VMOVUPS Z30, (CX)
+	VMOVUPS Z31, K1, 64(CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile32_14_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile32_14
 
 gemm8Tile32_14_line:
 	MOVQ 240(AX), CX
@@ -2950,22 +2950,22 @@ gemm8Tile16_1:
 	JMP    gemm8Tile16_1_begin
 
 gemm8Tile16_1_init:
-	VMOVDQU32.Z (CX), K1, Z4
+	VMOVUPS.Z (CX), K1, Z4
 
 gemm8Tile16_1_begin:
 	MOVQ 72(AX), CX
 	MOVQ 192(AX), DX
-	XORQ SI, SI
+	XORQ BX, BX
 
 gemm8Tile16_1_segment:
-	CMPQ SI, 48(AX)
+	CMPQ BX, 48(AX)
 	JGE  gemm8Tile16_1_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(SI*8), CX
+	MOVQ (CX)(BX*8), CX
 	ADDQ 176(AX), CX
-	INCQ SI
-	MOVQ 56(AX), BX
-	SUBQ $0x04, BX
+	INCQ BX
+	MOVQ 56(AX), SI
+	SUBQ $0x04, SI
 	JL   gemm8Tile16_1_rest
 
 gemm8Tile16_1_several:
@@ -2983,11 +2983,11 @@ gemm8Tile16_1_several:
 	VPDPBUSD     Z0, Z2, Z4
 	ADDQ         $0x10, CX
 	ADDQ         $0x00000100, DX
-	SUBQ         $0x04, BX
+	SUBQ         $0x04, SI
 	JGE          gemm8Tile16_1_several
 
 gemm8Tile16_1_rest:
-	ADDQ $0x04, BX
+	ADDQ $0x04, SI
 	JEQ  gemm8Tile16_1_segment
 
 gemm8Tile16_1_k:
@@ -2996,23 +2996,23 @@ gemm8Tile16_1_k:
 	VPDPBUSD     Z0, Z2, Z4
 	ADDQ         $0x04, CX
 	ADDQ         $0x00000040, DX
-	DECQ         BX
+	DECQ         SI
 	JNE          gemm8Tile16_1_k
 	JMP          gemm8Tile16_1_segment
 
 gemm8Tile16_1_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, K1, (CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile16_1_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile16_1
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, K1, (CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile16_1_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile16_1
 
 gemm8Tile16_1_line:
 	MOVQ 240(AX), CX
@@ -3038,23 +3038,23 @@ gemm8Tile16_2:
 	JMP    gemm8Tile16_2_begin
 
 gemm8Tile16_2_init:
-	VMOVDQU32.Z (CX), K1, Z4
-	VMOVDQA32   Z4, Z5
+	VMOVUPS.Z (CX), K1, Z4
+	VMOVAPS   Z4, Z5
 
 gemm8Tile16_2_begin:
 	MOVQ 72(AX), DX
 	MOVQ 192(AX), BX
-	XORQ DI, DI
+	XORQ SI, SI
 
 gemm8Tile16_2_segment:
-	CMPQ DI, 48(AX)
+	CMPQ SI, 48(AX)
 	JGE  gemm8Tile16_2_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(DI*8), CX
+	MOVQ (CX)(SI*8), CX
 	ADDQ 176(AX), CX
-	INCQ DI
-	MOVQ 56(AX), SI
-	SUBQ $0x04, SI
+	INCQ SI
+	MOVQ 56(AX), DI
+	SUBQ $0x04, DI
 	JL   gemm8Tile16_2_rest
 
 gemm8Tile16_2_several:
@@ -3080,11 +3080,11 @@ gemm8Tile16_2_several:
 	VPDPBUSD     Z0, Z3, Z5
 	ADDQ         $0x10, CX
 	ADDQ         $0x00000100, BX
-	SUBQ         $0x04, SI
+	SUBQ         $0x04, DI
 	JGE          gemm8Tile16_2_several
 
 gemm8Tile16_2_rest:
-	ADDQ $0x04, SI
+	ADDQ $0x04, DI
 	JEQ  gemm8Tile16_2_segment
 
 gemm8Tile16_2_k:
@@ -3095,25 +3095,25 @@ gemm8Tile16_2_k:
 	VPDPBUSD     Z0, Z3, Z5
 	ADDQ         $0x04, CX
 	ADDQ         $0x00000040, BX
-	DECQ         SI
+	DECQ         DI
 	JNE          gemm8Tile16_2_k
 	JMP          gemm8Tile16_2_segment
 
 gemm8Tile16_2_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z5, K1, (CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile16_2_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile16_2
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, K1, (CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile16_2_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile16_2
 
 gemm8Tile16_2_line:
 	MOVQ 240(AX), CX
@@ -3140,24 +3140,24 @@ gemm8Tile16_3:
 	JMP    gemm8Tile16_3_begin
 
 gemm8Tile16_3_init:
-	VMOVDQU32.Z (CX), K1, Z4
-	VMOVDQA32   Z4, Z5
-	VMOVDQA32   Z4, Z6
+	VMOVUPS.Z (CX), K1, Z4
+	VMOVAPS   Z4, Z5
+	VMOVAPS   Z4, Z6
 
 gemm8Tile16_3_begin:
 	MOVQ 72(AX), DX
 	MOVQ 192(AX), BX
-	XORQ DI, DI
+	XORQ SI, SI
 
 gemm8Tile16_3_segment:
-	CMPQ DI, 48(AX)
+	CMPQ SI, 48(AX)
 	JGE  gemm8Tile16_3_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(DI*8), CX
+	MOVQ (CX)(SI*8), CX
 	ADDQ 176(AX), CX
-	INCQ DI
-	MOVQ 56(AX), SI
-	SUBQ $0x04, SI
+	INCQ SI
+	MOVQ 56(AX), DI
+	SUBQ $0x04, DI
 	JL   gemm8Tile16_3_rest
 
 gemm8Tile16_3_several:
@@ -3191,11 +3191,11 @@ gemm8Tile16_3_several:
 	VPDPBUSD     Z0, Z2, Z6
 	ADDQ         $0x10, CX
 	ADDQ         $0x00000100, BX
-	SUBQ         $0x04, SI
+	SUBQ         $0x04, DI
 	JGE          gemm8Tile16_3_several
 
 gemm8Tile16_3_rest:
-	ADDQ $0x04, SI
+	ADDQ $0x04, DI
 	JEQ  gemm8Tile16_3_segment
 
 gemm8Tile16_3_k:
@@ -3208,27 +3208,27 @@ gemm8Tile16_3_k:
 	VPDPBUSD     Z0, Z2, Z6
 	ADDQ         $0x04, CX
 	ADDQ         $0x00000040, BX
-	DECQ         SI
+	DECQ         DI
 	JNE          gemm8Tile16_3_k
 	JMP          gemm8Tile16_3_segment
 
 gemm8Tile16_3_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z5, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, K1, (CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile16_3_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile16_3
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, K1, (CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile16_3_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile16_3
 
 gemm8Tile16_3_line:
 	MOVQ 240(AX), CX
@@ -3256,26 +3256,26 @@ gemm8Tile16_4:
 	JMP    gemm8Tile16_4_begin
 
 gemm8Tile16_4_init:
-	VMOVDQU32.Z (CX), K1, Z4
-	VMOVDQA32   Z4, Z5
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z7
+	VMOVUPS.Z (CX), K1, Z4
+	VMOVAPS   Z4, Z5
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z7
 
 gemm8Tile16_4_begin:
 	MOVQ 72(AX), DX
 	LEAQ (DX)(DX*2), BX
 	MOVQ 192(AX), SI
-	XORQ R8, R8
+	XORQ DI, DI
 
 gemm8Tile16_4_segment:
-	CMPQ R8, 48(AX)
+	CMPQ DI, 48(AX)
 	JGE  gemm8Tile16_4_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R8*8), CX
+	MOVQ (CX)(DI*8), CX
 	ADDQ 176(AX), CX
-	INCQ R8
-	MOVQ 56(AX), DI
-	SUBQ $0x04, DI
+	INCQ DI
+	MOVQ 56(AX), R8
+	SUBQ $0x04, R8
 	JL   gemm8Tile16_4_rest
 
 gemm8Tile16_4_several:
@@ -3317,11 +3317,11 @@ gemm8Tile16_4_several:
 	VPDPBUSD     Z0, Z3, Z7
 	ADDQ         $0x10, CX
 	ADDQ         $0x00000100, SI
-	SUBQ         $0x04, DI
+	SUBQ         $0x04, R8
 	JGE          gemm8Tile16_4_several
 
 gemm8Tile16_4_rest:
-	ADDQ $0x04, DI
+	ADDQ $0x04, R8
 	JEQ  gemm8Tile16_4_segment
 
 gemm8Tile16_4_k:
@@ -3336,29 +3336,29 @@ gemm8Tile16_4_k:
 	VPDPBUSD     Z0, Z3, Z7
 	ADDQ         $0x04, CX
 	ADDQ         $0x00000040, SI
-	DECQ         DI
+	DECQ         R8
 	JNE          gemm8Tile16_4_k
 	JMP          gemm8Tile16_4_segment
 
 gemm8Tile16_4_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z5, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z7, K1, (CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile16_4_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile16_4
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, K1, (CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile16_4_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile16_4
 
 gemm8Tile16_4_line:
 	MOVQ 240(AX), CX
@@ -3387,27 +3387,27 @@ gemm8Tile16_5:
 	JMP    gemm8Tile16_5_begin
 
 gemm8Tile16_5_init:
-	VMOVDQU32.Z (CX), K1, Z4
-	VMOVDQA32   Z4, Z5
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z7
-	VMOVDQA32   Z4, Z8
+	VMOVUPS.Z (CX), K1, Z4
+	VMOVAPS   Z4, Z5
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z7
+	VMOVAPS   Z4, Z8
 
 gemm8Tile16_5_begin:
 	MOVQ 72(AX), DX
 	LEAQ (DX)(DX*2), BX
 	MOVQ 192(AX), SI
-	XORQ R8, R8
+	XORQ DI, DI
 
 gemm8Tile16_5_segment:
-	CMPQ R8, 48(AX)
+	CMPQ DI, 48(AX)
 	JGE  gemm8Tile16_5_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R8*8), CX
+	MOVQ (CX)(DI*8), CX
 	ADDQ 176(AX), CX
-	INCQ R8
-	MOVQ 56(AX), DI
-	SUBQ $0x04, DI
+	INCQ DI
+	MOVQ 56(AX), R8
+	SUBQ $0x04, R8
 	JL   gemm8Tile16_5_rest
 
 gemm8Tile16_5_several:
@@ -3457,11 +3457,11 @@ gemm8Tile16_5_several:
 	VPDPBUSD     Z0, Z2, Z8
 	ADDQ         $0x10, CX
 	ADDQ         $0x00000100, SI
-	SUBQ         $0x04, DI
+	SUBQ         $0x04, R8
 	JGE          gemm8Tile16_5_several
 
 gemm8Tile16_5_rest:
-	ADDQ $0x04, DI
+	ADDQ $0x04, R8
 	JEQ  gemm8Tile16_5_segment
 
 gemm8Tile16_5_k:
@@ -3478,31 +3478,31 @@ gemm8Tile16_5_k:
 	VPDPBUSD     Z0, Z2, Z8
 	ADDQ         $0x04, CX
 	ADDQ         $0x00000040, SI
-	DECQ         DI
+	DECQ         R8
 	JNE          gemm8Tile16_5_k
 	JMP          gemm8Tile16_5_segment
 
 gemm8Tile16_5_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z5, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z7, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, K1, (CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile16_5_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile16_5
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, K1, (CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile16_5_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile16_5
 
 gemm8Tile16_5_line:
 	MOVQ 240(AX), CX
@@ -3532,29 +3532,29 @@ gemm8Tile16_6:
 	JMP    gemm8Tile16_6_begin
 
 gemm8Tile16_6_init:
-	VMOVDQU32.Z (CX), K1, Z4
-	VMOVDQA32   Z4, Z5
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z7
-	VMOVDQA32   Z4, Z8
-	VMOVDQA32   Z4, Z9
+	VMOVUPS.Z (CX), K1, Z4
+	VMOVAPS   Z4, Z5
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z7
+	VMOVAPS   Z4, Z8
+	VMOVAPS   Z4, Z9
 
 gemm8Tile16_6_begin:
 	MOVQ 72(AX), DX
 	LEAQ (DX)(DX*2), BX
 	LEAQ (BX)(DX*2), SI
 	MOVQ 192(AX), DI
-	XORQ R9, R9
+	XORQ R8, R8
 
 gemm8Tile16_6_segment:
-	CMPQ R9, 48(AX)
+	CMPQ R8, 48(AX)
 	JGE  gemm8Tile16_6_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R9*8), CX
+	MOVQ (CX)(R8*8), CX
 	ADDQ 176(AX), CX
-	INCQ R9
-	MOVQ 56(AX), R8
-	SUBQ $0x04, R8
+	INCQ R8
+	MOVQ 56(AX), R9
+	SUBQ $0x04, R9
 	JL   gemm8Tile16_6_rest
 
 gemm8Tile16_6_several:
@@ -3612,11 +3612,11 @@ gemm8Tile16_6_several:
 	VPDPBUSD     Z0, Z3, Z9
 	ADDQ         $0x10, CX
 	ADDQ         $0x00000100, DI
-	SUBQ         $0x04, R8
+	SUBQ         $0x04, R9
 	JGE          gemm8Tile16_6_several
 
 gemm8Tile16_6_rest:
-	ADDQ $0x04, R8
+	ADDQ $0x04, R9
 	JEQ  gemm8Tile16_6_segment
 
 gemm8Tile16_6_k:
@@ -3635,33 +3635,33 @@ gemm8Tile16_6_k:
 	VPDPBUSD     Z0, Z3, Z9
 	ADDQ         $0x04, CX
 	ADDQ         $0x00000040, DI
-	DECQ         R8
+	DECQ         R9
 	JNE          gemm8Tile16_6_k
 	JMP          gemm8Tile16_6_segment
 
 gemm8Tile16_6_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z5, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z7, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z9, K1, (CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile16_6_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile16_6
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, K1, (CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile16_6_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile16_6
 
 gemm8Tile16_6_line:
 	MOVQ 240(AX), CX
@@ -3692,30 +3692,30 @@ gemm8Tile16_7:
 	JMP    gemm8Tile16_7_begin
 
 gemm8Tile16_7_init:
-	VMOVDQU32.Z (CX), K1, Z4
-	VMOVDQA32   Z4, Z5
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z7
-	VMOVDQA32   Z4, Z8
-	VMOVDQA32   Z4, Z9
-	VMOVDQA32   Z4, Z10
+	VMOVUPS.Z (CX), K1, Z4
+	VMOVAPS   Z4, Z5
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z7
+	VMOVAPS   Z4, Z8
+	VMOVAPS   Z4, Z9
+	VMOVAPS   Z4, Z10
 
 gemm8Tile16_7_begin:
 	MOVQ 72(AX), DX
 	LEAQ (DX)(DX*2), BX
 	LEAQ (BX)(DX*2), SI
 	MOVQ 192(AX), DI
-	XORQ R9, R9
+	XORQ R8, R8
 
 gemm8Tile16_7_segment:
-	CMPQ R9, 48(AX)
+	CMPQ R8, 48(AX)
 	JGE  gemm8Tile16_7_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R9*8), CX
+	MOVQ (CX)(R8*8), CX
 	ADDQ 176(AX), CX
-	INCQ R9
-	MOVQ 56(AX), R8
-	SUBQ $0x04, R8
+	INCQ R8
+	MOVQ 56(AX), R9
+	SUBQ $0x04, R9
 	JL   gemm8Tile16_7_rest
 
 gemm8Tile16_7_several:
@@ -3781,11 +3781,11 @@ gemm8Tile16_7_several:
 	VPDPBUSD     Z0, Z2, Z10
 	ADDQ         $0x10, CX
 	ADDQ         $0x00000100, DI
-	SUBQ         $0x04, R8
+	SUBQ         $0x04, R9
 	JGE          gemm8Tile16_7_several
 
 gemm8Tile16_7_rest:
-	ADDQ $0x04, R8
+	ADDQ $0x04, R9
 	JEQ  gemm8Tile16_7_segment
 
 gemm8Tile16_7_k:
@@ -3806,35 +3806,35 @@ gemm8Tile16_7_k:
 	VPDPBUSD     Z0, Z2, Z10
 	ADDQ         $0x04, CX
 	ADDQ         $0x00000040, DI
-	DECQ         R8
+	DECQ         R9
 	JNE          gemm8Tile16_7_k
 	JMP          gemm8Tile16_7_segment
 
 gemm8Tile16_7_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z5, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z7, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z9, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z10, K1, (CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile16_7_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile16_7
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, K1, (CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile16_7_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile16_7
 
 gemm8Tile16_7_line:
 	MOVQ 240(AX), CX
@@ -3866,14 +3866,14 @@ gemm8Tile16_8:
 	JMP    gemm8Tile16_8_begin
 
 gemm8Tile16_8_init:
-	VMOVDQU32.Z (CX), K1, Z4
-	VMOVDQA32   Z4, Z5
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z7
-	VMOVDQA32   Z4, Z8
-	VMOVDQA32   Z4, Z9
-	VMOVDQA32   Z4, Z10
-	VMOVDQA32   Z4, Z11
+	VMOVUPS.Z (CX), K1, Z4
+	VMOVAPS   Z4, Z5
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z7
+	VMOVAPS   Z4, Z8
+	VMOVAPS   Z4, Z9
+	VMOVAPS   Z4, Z10
+	VMOVAPS   Z4, Z11
 
 gemm8Tile16_8_begin:
 	MOVQ 72(AX), DX
@@ -3881,17 +3881,17 @@ gemm8Tile16_8_begin:
 	LEAQ (BX)(DX*2), SI
 	LEAQ (SI)(DX*2), DI
 	MOVQ 192(AX), R8
-	XORQ R10, R10
+	XORQ R9, R9
 
 gemm8Tile16_8_segment:
-	CMPQ R10, 48(AX)
+	CMPQ R9, 48(AX)
 	JGE  gemm8Tile16_8_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R10*8), CX
+	MOVQ (CX)(R9*8), CX
 	ADDQ 176(AX), CX
-	INCQ R10
-	MOVQ 56(AX), R9
-	SUBQ $0x04, R9
+	INCQ R9
+	MOVQ 56(AX), R10
+	SUBQ $0x04, R10
 	JL   gemm8Tile16_8_rest
 
 gemm8Tile16_8_several:
@@ -3965,11 +3965,11 @@ gemm8Tile16_8_several:
 	VPDPBUSD     Z0, Z3, Z11
 	ADDQ         $0x10, CX
 	ADDQ         $0x00000100, R8
-	SUBQ         $0x04, R9
+	SUBQ         $0x04, R10
 	JGE          gemm8Tile16_8_several
 
 gemm8Tile16_8_rest:
-	ADDQ $0x04, R9
+	ADDQ $0x04, R10
 	JEQ  gemm8Tile16_8_segment
 
 gemm8Tile16_8_k:
@@ -3992,37 +3992,37 @@ gemm8Tile16_8_k:
 	VPDPBUSD     Z0, Z3, Z11
 	ADDQ         $0x04, CX
 	ADDQ         $0x00000040, R8
-	DECQ         R9
+	DECQ         R10
 	JNE          gemm8Tile16_8_k
 	JMP          gemm8Tile16_8_segment
 
 gemm8Tile16_8_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z5, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z7, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z9, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z10, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z11, K1, (CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile16_8_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile16_8
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, K1, (CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile16_8_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile16_8
 
 gemm8Tile16_8_line:
 	MOVQ 240(AX), CX
@@ -4055,15 +4055,15 @@ gemm8Tile16_9:
 	JMP    gemm8Tile16_9_begin
 
 gemm8Tile16_9_init:
-	VMOVDQU32.Z (CX), K1, Z4
-	VMOVDQA32   Z4, Z5
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z7
-	VMOVDQA32   Z4, Z8
-	VMOVDQA32   Z4, Z9
-	VMOVDQA32   Z4, Z10
-	VMOVDQA32   Z4, Z11
-	VMOVDQA32   Z4, Z12
+	VMOVUPS.Z (CX), K1, Z4
+	VMOVAPS   Z4, Z5
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z7
+	VMOVAPS   Z4, Z8
+	VMOVAPS   Z4, Z9
+	VMOVAPS   Z4, Z10
+	VMOVAPS   Z4, Z11
+	VMOVAPS   Z4, Z12
 
 gemm8Tile16_9_begin:
 	MOVQ 72(AX), DX
@@ -4071,17 +4071,17 @@ gemm8Tile16_9_begin:
 	LEAQ (BX)(DX*2), SI
 	LEAQ (SI)(DX*2), DI
 	MOVQ 192(AX), R8
-	XORQ R10, R10
+	XORQ R9, R9
 
 gemm8Tile16_9_segment:
-	CMPQ R10, 48(AX)
+	CMPQ R9, 48(AX)
 	JGE  gemm8Tile16_9_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R10*8), CX
+	MOVQ (CX)(R9*8), CX
 	ADDQ 176(AX), CX
-	INCQ R10
-	MOVQ 56(AX), R9
-	SUBQ $0x04, R9
+	INCQ R9
+	MOVQ 56(AX), R10
+	SUBQ $0x04, R10
 	JL   gemm8Tile16_9_rest
 
 gemm8Tile16_9_several:
@@ -4163,11 +4163,11 @@ gemm8Tile16_9_several:
 	VPDPBUSD     Z0, Z2, Z12
 	ADDQ         $0x10, CX
 	ADDQ         $0x00000100, R8
-	SUBQ         $0x04, R9
+	SUBQ         $0x04, R10
 	JGE          gemm8Tile16_9_several
 
 gemm8Tile16_9_rest:
-	ADDQ $0x04, R9
+	ADDQ $0x04, R10
 	JEQ  gemm8Tile16_9_segment
 
 gemm8Tile16_9_k:
@@ -4192,39 +4192,39 @@ gemm8Tile16_9_k:
 	VPDPBUSD     Z0, Z2, Z12
 	ADDQ         $0x04, CX
 	ADDQ         $0x00000040, R8
-	DECQ         R9
+	DECQ         R10
 	JNE          gemm8Tile16_9_k
 	JMP          gemm8Tile16_9_segment
 
 gemm8Tile16_9_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z5, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z7, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z9, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z10, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z11, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z12, K1, (CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile16_9_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile16_9
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, K1, (CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile16_9_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile16_9
 
 gemm8Tile16_9_line:
 	MOVQ 240(AX), CX
@@ -4258,16 +4258,16 @@ gemm8Tile16_10:
 	JMP    gemm8Tile16_10_begin
 
 gemm8Tile16_10_init:
-	VMOVDQU32.Z (CX), K1, Z4
-	VMOVDQA32   Z4, Z5
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z7
-	VMOVDQA32   Z4, Z8
-	VMOVDQA32   Z4, Z9
-	VMOVDQA32   Z4, Z10
-	VMOVDQA32   Z4, Z11
-	VMOVDQA32   Z4, Z12
-	VMOVDQA32   Z4, Z13
+	VMOVUPS.Z (CX), K1, Z4
+	VMOVAPS   Z4, Z5
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z7
+	VMOVAPS   Z4, Z8
+	VMOVAPS   Z4, Z9
+	VMOVAPS   Z4, Z10
+	VMOVAPS   Z4, Z11
+	VMOVAPS   Z4, Z12
+	VMOVAPS   Z4, Z13
 
 gemm8Tile16_10_begin:
 	MOVQ 72(AX), DX
@@ -4275,19 +4275,19 @@ gemm8Tile16_10_begin:
 	LEAQ (BX)(DX*2), SI
 	LEAQ (SI)(DX*2), DI
 	MOVQ 192(AX), R9
-	XORQ R11, R11
+	XORQ R10, R10
 
 gemm8Tile16_10_segment:
-	CMPQ R11, 48(AX)
+	CMPQ R10, 48(AX)
 	JGE  gemm8Tile16_10_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R11*8), CX
+	MOVQ (CX)(R10*8), CX
 	ADDQ 176(AX), CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
-	INCQ R11
-	MOVQ 56(AX), R10
-	SUBQ $0x04, R10
+	INCQ R10
+	MOVQ 56(AX), R11
+	SUBQ $0x04, R11
 	JL   gemm8Tile16_10_rest
 
 gemm8Tile16_10_several:
@@ -4378,11 +4378,11 @@ gemm8Tile16_10_several:
 	ADDQ         $0x10, CX
 	ADDQ         $0x10, R8
 	ADDQ         $0x00000100, R9
-	SUBQ         $0x04, R10
+	SUBQ         $0x04, R11
 	JGE          gemm8Tile16_10_several
 
 gemm8Tile16_10_rest:
-	ADDQ $0x04, R10
+	ADDQ $0x04, R11
 	JEQ  gemm8Tile16_10_segment
 
 gemm8Tile16_10_k:
@@ -4410,41 +4410,41 @@ gemm8Tile16_10_k:
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, R8
 	ADDQ         $0x00000040, R9
-	DECQ         R10
+	DECQ         R11
 	JNE          gemm8Tile16_10_k
 	JMP          gemm8Tile16_10_segment
 
 gemm8Tile16_10_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z5, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z7, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z9, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z10, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z11, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z12, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z13, K1, (CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile16_10_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile16_10
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z13, K1, (CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile16_10_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile16_10
 
 gemm8Tile16_10_line:
 	MOVQ 240(AX), CX
@@ -4479,17 +4479,17 @@ gemm8Tile16_11:
 	JMP    gemm8Tile16_11_begin
 
 gemm8Tile16_11_init:
-	VMOVDQU32.Z (CX), K1, Z4
-	VMOVDQA32   Z4, Z5
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z7
-	VMOVDQA32   Z4, Z8
-	VMOVDQA32   Z4, Z9
-	VMOVDQA32   Z4, Z10
-	VMOVDQA32   Z4, Z11
-	VMOVDQA32   Z4, Z12
-	VMOVDQA32   Z4, Z13
-	VMOVDQA32   Z4, Z14
+	VMOVUPS.Z (CX), K1, Z4
+	VMOVAPS   Z4, Z5
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z7
+	VMOVAPS   Z4, Z8
+	VMOVAPS   Z4, Z9
+	VMOVAPS   Z4, Z10
+	VMOVAPS   Z4, Z11
+	VMOVAPS   Z4, Z12
+	VMOVAPS   Z4, Z13
+	VMOVAPS   Z4, Z14
 
 gemm8Tile16_11_begin:
 	MOVQ 72(AX), DX
@@ -4497,19 +4497,19 @@ gemm8Tile16_11_begin:
 	LEAQ (BX)(DX*2), SI
 	LEAQ (SI)(DX*2), DI
 	MOVQ 192(AX), R9
-	XORQ R11, R11
+	XORQ R10, R10
 
 gemm8Tile16_11_segment:
-	CMPQ R11, 48(AX)
+	CMPQ R10, 48(AX)
 	JGE  gemm8Tile16_11_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R11*8), CX
+	MOVQ (CX)(R10*8), CX
 	ADDQ 176(AX), CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
-	INCQ R11
-	MOVQ 56(AX), R10
-	SUBQ $0x04, R10
+	INCQ R10
+	MOVQ 56(AX), R11
+	SUBQ $0x04, R11
 	JL   gemm8Tile16_11_rest
 
 gemm8Tile16_11_several:
@@ -4608,11 +4608,11 @@ gemm8Tile16_11_several:
 	ADDQ         $0x10, CX
 	ADDQ         $0x10, R8
 	ADDQ         $0x00000100, R9
-	SUBQ         $0x04, R10
+	SUBQ         $0x04, R11
 	JGE          gemm8Tile16_11_several
 
 gemm8Tile16_11_rest:
-	ADDQ $0x04, R10
+	ADDQ $0x04, R11
 	JEQ  gemm8Tile16_11_segment
 
 gemm8Tile16_11_k:
@@ -4642,43 +4642,43 @@ gemm8Tile16_11_k:
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, R8
 	ADDQ         $0x00000040, R9
-	DECQ         R10
+	DECQ         R11
 	JNE          gemm8Tile16_11_k
 	JMP          gemm8Tile16_11_segment
 
 gemm8Tile16_11_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z5, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z7, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z9, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z10, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z11, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z12, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z13, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z14, K1, (CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile16_11_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile16_11
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z13, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, K1, (CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile16_11_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile16_11
 
 gemm8Tile16_11_line:
 	MOVQ 240(AX), CX
@@ -4714,18 +4714,18 @@ gemm8Tile16_12:
 	JMP    gemm8Tile16_12_begin
 
 gemm8Tile16_12_init:
-	VMOVDQU32.Z (CX), K1, Z4
-	VMOVDQA32   Z4, Z5
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z7
-	VMOVDQA32   Z4, Z8
-	VMOVDQA32   Z4, Z9
-	VMOVDQA32   Z4, Z10
-	VMOVDQA32   Z4, Z11
-	VMOVDQA32   Z4, Z12
-	VMOVDQA32   Z4, Z13
-	VMOVDQA32   Z4, Z14
-	VMOVDQA32   Z4, Z15
+	VMOVUPS.Z (CX), K1, Z4
+	VMOVAPS   Z4, Z5
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z7
+	VMOVAPS   Z4, Z8
+	VMOVAPS   Z4, Z9
+	VMOVAPS   Z4, Z10
+	VMOVAPS   Z4, Z11
+	VMOVAPS   Z4, Z12
+	VMOVAPS   Z4, Z13
+	VMOVAPS   Z4, Z14
+	VMOVAPS   Z4, Z15
 
 gemm8Tile16_12_begin:
 	MOVQ 72(AX), DX
@@ -4733,19 +4733,19 @@ gemm8Tile16_12_begin:
 	LEAQ (BX)(DX*2), SI
 	LEAQ (SI)(DX*2), DI
 	MOVQ 192(AX), R9
-	XORQ R11, R11
+	XORQ R10, R10
 
 gemm8Tile16_12_segment:
-	CMPQ R11, 48(AX)
+	CMPQ R10, 48(AX)
 	JGE  gemm8Tile16_12_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R11*8), CX
+	MOVQ (CX)(R10*8), CX
 	ADDQ 176(AX), CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
-	INCQ R11
-	MOVQ 56(AX), R10
-	SUBQ $0x04, R10
+	INCQ R10
+	MOVQ 56(AX), R11
+	SUBQ $0x04, R11
 	JL   gemm8Tile16_12_rest
 
 gemm8Tile16_12_several:
@@ -4852,11 +4852,11 @@ gemm8Tile16_12_several:
 	ADDQ         $0x10, CX
 	ADDQ         $0x10, R8
 	ADDQ         $0x00000100, R9
-	SUBQ         $0x04, R10
+	SUBQ         $0x04, R11
 	JGE          gemm8Tile16_12_several
 
 gemm8Tile16_12_rest:
-	ADDQ $0x04, R10
+	ADDQ $0x04, R11
 	JEQ  gemm8Tile16_12_segment
 
 gemm8Tile16_12_k:
@@ -4888,45 +4888,45 @@ gemm8Tile16_12_k:
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, R8
 	ADDQ         $0x00000040, R9
-	DECQ         R10
+	DECQ         R11
 	JNE          gemm8Tile16_12_k
 	JMP          gemm8Tile16_12_segment
 
 gemm8Tile16_12_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z5, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z7, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z9, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z10, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z11, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z12, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z13, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z14, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z15, K1, (CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile16_12_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile16_12
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z13, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z15, K1, (CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile16_12_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile16_12
 
 gemm8Tile16_12_line:
 	MOVQ 240(AX), CX
@@ -4963,19 +4963,19 @@ gemm8Tile16_13:
 	JMP    gemm8Tile16_13_begin
 
 gemm8Tile16_13_init:
-	VMOVDQU32.Z (CX), K1, Z4
-	VMOVDQA32   Z4, Z5
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z7
-	VMOVDQA32   Z4, Z8
-	VMOVDQA32   Z4, Z9
-	VMOVDQA32   Z4, Z10
-	VMOVDQA32   Z4, Z11
-	VMOVDQA32   Z4, Z12
-	VMOVDQA32   Z4, Z13
-	VMOVDQA32   Z4, Z14
-	VMOVDQA32   Z4, Z15
-	VMOVDQA32   Z4, Z16
+	VMOVUPS.Z (CX), K1, Z4
+	VMOVAPS   Z4, Z5
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z7
+	VMOVAPS   Z4, Z8
+	VMOVAPS   Z4, Z9
+	VMOVAPS   Z4, Z10
+	VMOVAPS   Z4, Z11
+	VMOVAPS   Z4, Z12
+	VMOVAPS   Z4, Z13
+	VMOVAPS   Z4, Z14
+	VMOVAPS   Z4, Z15
+	VMOVAPS   Z4, Z16
 
 gemm8Tile16_13_begin:
 	MOVQ 72(AX), DX
@@ -4983,19 +4983,19 @@ gemm8Tile16_13_begin:
 	LEAQ (BX)(DX*2), SI
 	LEAQ (SI)(DX*2), DI
 	MOVQ 192(AX), R9
-	XORQ R11, R11
+	XORQ R10, R10
 
 gemm8Tile16_13_segment:
-	CMPQ R11, 48(AX)
+	CMPQ R10, 48(AX)
 	JGE  gemm8Tile16_13_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R11*8), CX
+	MOVQ (CX)(R10*8), CX
 	ADDQ 176(AX), CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
-	INCQ R11
-	MOVQ 56(AX), R10
-	SUBQ $0x04, R10
+	INCQ R10
+	MOVQ 56(AX), R11
+	SUBQ $0x04, R11
 	JL   gemm8Tile16_13_rest
 
 gemm8Tile16_13_several:
@@ -5110,11 +5110,11 @@ gemm8Tile16_13_several:
 	ADDQ         $0x10, CX
 	ADDQ         $0x10, R8
 	ADDQ         $0x00000100, R9
-	SUBQ         $0x04, R10
+	SUBQ         $0x04, R11
 	JGE          gemm8Tile16_13_several
 
 gemm8Tile16_13_rest:
-	ADDQ $0x04, R10
+	ADDQ $0x04, R11
 	JEQ  gemm8Tile16_13_segment
 
 gemm8Tile16_13_k:
@@ -5148,47 +5148,47 @@ gemm8Tile16_13_k:
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, R8
 	ADDQ         $0x00000040, R9
-	DECQ         R10
+	DECQ         R11
 	JNE          gemm8Tile16_13_k
 	JMP          gemm8Tile16_13_segment
 
 gemm8Tile16_13_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z5, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z7, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z9, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z10, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z11, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z12, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z13, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z14, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z15, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z16, K1, (CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile16_13_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile16_13
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z13, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z15, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z16, K1, (CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile16_13_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile16_13
 
 gemm8Tile16_13_line:
 	MOVQ 240(AX), CX
@@ -5226,20 +5226,20 @@ gemm8Tile16_14:
 	JMP    gemm8Tile16_14_begin
 
 gemm8Tile16_14_init:
-	VMOVDQU32.Z (CX), K1, Z4
-	VMOVDQA32   Z4, Z5
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z7
-	VMOVDQA32   Z4, Z8
-	VMOVDQA32   Z4, Z9
-	VMOVDQA32   Z4, Z10
-	VMOVDQA32   Z4, Z11
-	VMOVDQA32   Z4, Z12
-	VMOVDQA32   Z4, Z13
-	VMOVDQA32   Z4, Z14
-	VMOVDQA32   Z4, Z15
-	VMOVDQA32   Z4, Z16
-	VMOVDQA32   Z4, Z17
+	VMOVUPS.Z (CX), K1, Z4
+	VMOVAPS   Z4, Z5
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z7
+	VMOVAPS   Z4, Z8
+	VMOVAPS   Z4, Z9
+	VMOVAPS   Z4, Z10
+	VMOVAPS   Z4, Z11
+	VMOVAPS   Z4, Z12
+	VMOVAPS   Z4, Z13
+	VMOVAPS   Z4, Z14
+	VMOVAPS   Z4, Z15
+	VMOVAPS   Z4, Z16
+	VMOVAPS   Z4, Z17
 
 gemm8Tile16_14_begin:
 	MOVQ 72(AX), DX
@@ -5247,19 +5247,19 @@ gemm8Tile16_14_begin:
 	LEAQ (BX)(DX*2), SI
 	LEAQ (SI)(DX*2), DI
 	MOVQ 192(AX), R9
-	XORQ R11, R11
+	XORQ R10, R10
 
 gemm8Tile16_14_segment:
-	CMPQ R11, 48(AX)
+	CMPQ R10, 48(AX)
 	JGE  gemm8Tile16_14_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R11*8), CX
+	MOVQ (CX)(R10*8), CX
 	ADDQ 176(AX), CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
-	INCQ R11
-	MOVQ 56(AX), R10
-	SUBQ $0x04, R10
+	INCQ R10
+	MOVQ 56(AX), R11
+	SUBQ $0x04, R11
 	JL   gemm8Tile16_14_rest
 
 gemm8Tile16_14_several:
@@ -5382,11 +5382,11 @@ gemm8Tile16_14_several:
 	ADDQ         $0x10, CX
 	ADDQ         $0x10, R8
 	ADDQ         $0x00000100, R9
-	SUBQ         $0x04, R10
+	SUBQ         $0x04, R11
 	JGE          gemm8Tile16_14_several
 
 gemm8Tile16_14_rest:
-	ADDQ $0x04, R10
+	ADDQ $0x04, R11
 	JEQ  gemm8Tile16_14_segment
 
 gemm8Tile16_14_k:
@@ -5422,49 +5422,49 @@ gemm8Tile16_14_k:
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, R8
 	ADDQ         $0x00000040, R9
-	DECQ         R10
+	DECQ         R11
 	JNE          gemm8Tile16_14_k
 	JMP          gemm8Tile16_14_segment
 
 gemm8Tile16_14_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z5, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z7, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z9, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z10, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z11, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z12, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z13, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z14, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z15, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z16, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z17, K1, (CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile16_14_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile16_14
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z13, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z15, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z16, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z17, K1, (CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile16_14_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile16_14
 
 gemm8Tile16_14_line:
 	MOVQ 240(AX), CX
@@ -5503,21 +5503,21 @@ gemm8Tile16_15:
 	JMP    gemm8Tile16_15_begin
 
 gemm8Tile16_15_init:
-	VMOVDQU32.Z (CX), K1, Z4
-	VMOVDQA32   Z4, Z5
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z7
-	VMOVDQA32   Z4, Z8
-	VMOVDQA32   Z4, Z9
-	VMOVDQA32   Z4, Z10
-	VMOVDQA32   Z4, Z11
-	VMOVDQA32   Z4, Z12
-	VMOVDQA32   Z4, Z13
-	VMOVDQA32   Z4, Z14
-	VMOVDQA32   Z4, Z15
-	VMOVDQA32   Z4, Z16
-	VMOVDQA32   Z4, Z17
-	VMOVDQA32   Z4, Z18
+	VMOVUPS.Z (CX), K1, Z4
+	VMOVAPS   Z4, Z5
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z7
+	VMOVAPS   Z4, Z8
+	VMOVAPS   Z4, Z9
+	VMOVAPS   Z4, Z10
+	VMOVAPS   Z4, Z11
+	VMOVAPS   Z4, Z12
+	VMOVAPS   Z4, Z13
+	VMOVAPS   Z4, Z14
+	VMOVAPS   Z4, Z15
+	VMOVAPS   Z4, Z16
+	VMOVAPS   Z4, Z17
+	VMOVAPS   Z4, Z18
 
 gemm8Tile16_15_begin:
 	MOVQ 72(AX), DX
@@ -5525,19 +5525,19 @@ gemm8Tile16_15_begin:
 	LEAQ (BX)(DX*2), SI
 	LEAQ (SI)(DX*2), DI
 	MOVQ 192(AX), R9
-	XORQ R11, R11
+	XORQ R10, R10
 
 gemm8Tile16_15_segment:
-	CMPQ R11, 48(AX)
+	CMPQ R10, 48(AX)
 	JGE  gemm8Tile16_15_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R11*8), CX
+	MOVQ (CX)(R10*8), CX
 	ADDQ 176(AX), CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
-	INCQ R11
-	MOVQ 56(AX), R10
-	SUBQ $0x04, R10
+	INCQ R10
+	MOVQ 56(AX), R11
+	SUBQ $0x04, R11
 	JL   gemm8Tile16_15_rest
 
 gemm8Tile16_15_several:
@@ -5668,11 +5668,11 @@ gemm8Tile16_15_several:
 	ADDQ         $0x10, CX
 	ADDQ         $0x10, R8
 	ADDQ         $0x00000100, R9
-	SUBQ         $0x04, R10
+	SUBQ         $0x04, R11
 	JGE          gemm8Tile16_15_several
 
 gemm8Tile16_15_rest:
-	ADDQ $0x04, R10
+	ADDQ $0x04, R11
 	JEQ  gemm8Tile16_15_segment
 
 gemm8Tile16_15_k:
@@ -5710,51 +5710,51 @@ gemm8Tile16_15_k:
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, R8
 	ADDQ         $0x00000040, R9
-	DECQ         R10
+	DECQ         R11
 	JNE          gemm8Tile16_15_k
 	JMP          gemm8Tile16_15_segment
 
 gemm8Tile16_15_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z5, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z7, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z9, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z10, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z11, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z12, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z13, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z14, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z15, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z16, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z17, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z18, K1, (CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile16_15_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile16_15
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z13, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z15, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z16, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z17, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z18, K1, (CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile16_15_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile16_15
 
 gemm8Tile16_15_line:
 	MOVQ 240(AX), CX
@@ -5794,22 +5794,22 @@ gemm8Tile16_16:
 	JMP    gemm8Tile16_16_begin
 
 gemm8Tile16_16_init:
-	VMOVDQU32.Z (CX), K1, Z4
-	VMOVDQA32   Z4, Z5
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z7
-	VMOVDQA32   Z4, Z8
-	VMOVDQA32   Z4, Z9
-	VMOVDQA32   Z4, Z10
-	VMOVDQA32   Z4, Z11
-	VMOVDQA32   Z4, Z12
-	VMOVDQA32   Z4, Z13
-	VMOVDQA32   Z4, Z14
-	VMOVDQA32   Z4, Z15
-	VMOVDQA32   Z4, Z16
-	VMOVDQA32   Z4, Z17
-	VMOVDQA32   Z4, Z18
-	VMOVDQA32   Z4, Z19
+	VMOVUPS.Z (CX), K1, Z4
+	VMOVAPS   Z4, Z5
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z7
+	VMOVAPS   Z4, Z8
+	VMOVAPS   Z4, Z9
+	VMOVAPS   Z4, Z10
+	VMOVAPS   Z4, Z11
+	VMOVAPS   Z4, Z12
+	VMOVAPS   Z4, Z13
+	VMOVAPS   Z4, Z14
+	VMOVAPS   Z4, Z15
+	VMOVAPS   Z4, Z16
+	VMOVAPS   Z4, Z17
+	VMOVAPS   Z4, Z18
+	VMOVAPS   Z4, Z19
 
 gemm8Tile16_16_begin:
 	MOVQ 72(AX), DX
@@ -5817,19 +5817,19 @@ gemm8Tile16_16_begin:
 	LEAQ (BX)(DX*2), SI
 	LEAQ (SI)(DX*2), DI
 	MOVQ 192(AX), R9
-	XORQ R11, R11
+	XORQ R10, R10
 
 gemm8Tile16_16_segment:
-	CMPQ R11, 48(AX)
+	CMPQ R10, 48(AX)
 	JGE  gemm8Tile16_16_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R11*8), CX
+	MOVQ (CX)(R10*8), CX
 	ADDQ 176(AX), CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
-	INCQ R11
-	MOVQ 56(AX), R10
-	SUBQ $0x04, R10
+	INCQ R10
+	MOVQ 56(AX), R11
+	SUBQ $0x04, R11
 	JL   gemm8Tile16_16_rest
 
 gemm8Tile16_16_several:
@@ -5968,11 +5968,11 @@ gemm8Tile16_16_several:
 	ADDQ         $0x10, CX
 	ADDQ         $0x10, R8
 	ADDQ         $0x00000100, R9
-	SUBQ         $0x04, R10
+	SUBQ         $0x04, R11
 	JGE          gemm8Tile16_16_several
 
 gemm8Tile16_16_rest:
-	ADDQ $0x04, R10
+	ADDQ $0x04, R11
 	JEQ  gemm8Tile16_16_segment
 
 gemm8Tile16_16_k:
@@ -6012,53 +6012,53 @@ gemm8Tile16_16_k:
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, R8
 	ADDQ         $0x00000040, R9
-	DECQ         R10
+	DECQ         R11
 	JNE          gemm8Tile16_16_k
 	JMP          gemm8Tile16_16_segment
 
 gemm8Tile16_16_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z5, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z7, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z9, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z10, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z11, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z12, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z13, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z14, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z15, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z16, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z17, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z18, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z19, K1, (CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile16_16_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile16_16
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z13, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z15, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z16, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z17, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z18, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z19, K1, (CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile16_16_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile16_16
 
 gemm8Tile16_16_line:
 	MOVQ 240(AX), CX
@@ -6099,23 +6099,23 @@ gemm8Tile16_17:
 	JMP    gemm8Tile16_17_begin
 
 gemm8Tile16_17_init:
-	VMOVDQU32.Z (CX), K1, Z4
-	VMOVDQA32   Z4, Z5
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z7
-	VMOVDQA32   Z4, Z8
-	VMOVDQA32   Z4, Z9
-	VMOVDQA32   Z4, Z10
-	VMOVDQA32   Z4, Z11
-	VMOVDQA32   Z4, Z12
-	VMOVDQA32   Z4, Z13
-	VMOVDQA32   Z4, Z14
-	VMOVDQA32   Z4, Z15
-	VMOVDQA32   Z4, Z16
-	VMOVDQA32   Z4, Z17
-	VMOVDQA32   Z4, Z18
-	VMOVDQA32   Z4, Z19
-	VMOVDQA32   Z4, Z20
+	VMOVUPS.Z (CX), K1, Z4
+	VMOVAPS   Z4, Z5
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z7
+	VMOVAPS   Z4, Z8
+	VMOVAPS   Z4, Z9
+	VMOVAPS   Z4, Z10
+	VMOVAPS   Z4, Z11
+	VMOVAPS   Z4, Z12
+	VMOVAPS   Z4, Z13
+	VMOVAPS   Z4, Z14
+	VMOVAPS   Z4, Z15
+	VMOVAPS   Z4, Z16
+	VMOVAPS   Z4, Z17
+	VMOVAPS   Z4, Z18
+	VMOVAPS   Z4, Z19
+	VMOVAPS   Z4, Z20
 
 gemm8Tile16_17_begin:
 	MOVQ 72(AX), DX
@@ -6123,19 +6123,19 @@ gemm8Tile16_17_begin:
 	LEAQ (BX)(DX*2), SI
 	LEAQ (SI)(DX*2), DI
 	MOVQ 192(AX), R9
-	XORQ R11, R11
+	XORQ R10, R10
 
 gemm8Tile16_17_segment:
-	CMPQ R11, 48(AX)
+	CMPQ R10, 48(AX)
 	JGE  gemm8Tile16_17_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R11*8), CX
+	MOVQ (CX)(R10*8), CX
 	ADDQ 176(AX), CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
-	INCQ R11
-	MOVQ 56(AX), R10
-	SUBQ $0x04, R10
+	INCQ R10
+	MOVQ 56(AX), R11
+	SUBQ $0x04, R11
 	JL   gemm8Tile16_17_rest
 
 gemm8Tile16_17_several:
@@ -6282,11 +6282,11 @@ gemm8Tile16_17_several:
 	ADDQ         $0x10, CX
 	ADDQ         $0x10, R8
 	ADDQ         $0x00000100, R9
-	SUBQ         $0x04, R10
+	SUBQ         $0x04, R11
 	JGE          gemm8Tile16_17_several
 
 gemm8Tile16_17_rest:
-	ADDQ $0x04, R10
+	ADDQ $0x04, R11
 	JEQ  gemm8Tile16_17_segment
 
 gemm8Tile16_17_k:
@@ -6328,55 +6328,55 @@ gemm8Tile16_17_k:
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, R8
 	ADDQ         $0x00000040, R9
-	DECQ         R10
+	DECQ         R11
 	JNE          gemm8Tile16_17_k
 	JMP          gemm8Tile16_17_segment
 
 gemm8Tile16_17_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z5, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z7, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z9, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z10, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z11, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z12, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z13, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z14, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z15, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z16, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z17, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z18, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z19, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z20, K1, (CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile16_17_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile16_17
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z13, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z15, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z16, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z17, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z18, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z19, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z20, K1, (CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile16_17_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile16_17
 
 gemm8Tile16_17_line:
 	MOVQ 240(AX), CX
@@ -6418,24 +6418,24 @@ gemm8Tile16_18:
 	JMP    gemm8Tile16_18_begin
 
 gemm8Tile16_18_init:
-	VMOVDQU32.Z (CX), K1, Z4
-	VMOVDQA32   Z4, Z5
-	VMOVDQA32   Z4, Z6
-	VMOVDQA32   Z4, Z7
-	VMOVDQA32   Z4, Z8
-	VMOVDQA32   Z4, Z9
-	VMOVDQA32   Z4, Z10
-	VMOVDQA32   Z4, Z11
-	VMOVDQA32   Z4, Z12
-	VMOVDQA32   Z4, Z13
-	VMOVDQA32   Z4, Z14
-	VMOVDQA32   Z4, Z15
-	VMOVDQA32   Z4, Z16
-	VMOVDQA32   Z4, Z17
-	VMOVDQA32   Z4, Z18
-	VMOVDQA32   Z4, Z19
-	VMOVDQA32   Z4, Z20
-	VMOVDQA32   Z4, Z21
+	VMOVUPS.Z (CX), K1, Z4
+	VMOVAPS   Z4, Z5
+	VMOVAPS   Z4, Z6
+	VMOVAPS   Z4, Z7
+	VMOVAPS   Z4, Z8
+	VMOVAPS   Z4, Z9
+	VMOVAPS   Z4, Z10
+	VMOVAPS   Z4, Z11
+	VMOVAPS   Z4, Z12
+	VMOVAPS   Z4, Z13
+	VMOVAPS   Z4, Z14
+	VMOVAPS   Z4, Z15
+	VMOVAPS   Z4, Z16
+	VMOVAPS   Z4, Z17
+	VMOVAPS   Z4, Z18
+	VMOVAPS   Z4, Z19
+	VMOVAPS   Z4, Z20
+	VMOVAPS   Z4, Z21
 
 gemm8Tile16_18_begin:
 	MOVQ 72(AX), DX
@@ -6443,19 +6443,19 @@ gemm8Tile16_18_begin:
 	LEAQ (BX)(DX*2), SI
 	LEAQ (SI)(DX*2), DI
 	MOVQ 192(AX), R9
-	XORQ R11, R11
+	XORQ R10, R10
 
 gemm8Tile16_18_segment:
-	CMPQ R11, 48(AX)
+	CMPQ R10, 48(AX)
 	JGE  gemm8Tile16_18_store
 	MOVQ 32(AX), CX
-	MOVQ (CX)(R11*8), CX
+	MOVQ (CX)(R10*8), CX
 	ADDQ 176(AX), CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
-	INCQ R11
-	MOVQ 56(AX), R10
-	SUBQ $0x04, R10
+	INCQ R10
+	MOVQ 56(AX), R11
+	SUBQ $0x04, R11
 	JL   gemm8Tile16_18_rest
 
 gemm8Tile16_18_several:
@@ -6610,11 +6610,11 @@ gemm8Tile16_18_several:
 	ADDQ         $0x10, CX
 	ADDQ         $0x10, R8
 	ADDQ         $0x00000100, R9
-	SUBQ         $0x04, R10
+	SUBQ         $0x04, R11
 	JGE          gemm8Tile16_18_several
 
 gemm8Tile16_18_rest:
-	ADDQ $0x04, R10
+	ADDQ $0x04, R11
 	JEQ  gemm8Tile16_18_segment
 
 gemm8Tile16_18_k:
@@ -6658,57 +6658,57 @@ gemm8Tile16_18_k:
 	ADDQ         $0x04, CX
 	ADDQ         $0x04, R8
 	ADDQ         $0x00000040, R9
-	DECQ         R10
+	DECQ         R11
 	JNE          gemm8Tile16_18_k
 	JMP          gemm8Tile16_18_segment
 
 gemm8Tile16_18_store:
-	MOVQ      184(AX), CX
-	MOVQ      96(AX), DX
-	VMOVDQU32 Z4, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z5, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z6, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z7, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z8, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z9, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z10, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z11, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z12, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z13, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z14, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z15, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z16, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z17, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z18, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z19, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z20, K1, (CX)
-	ADDQ      DX, CX
-	VMOVDQU32 Z21, K1, (CX)
-	DECQ      200(AX)
-	JEQ       gemm8Tile16_18_line
-	MOVQ      216(AX), CX
-	ADDQ      CX, 176(AX)
-	MOVQ      224(AX), CX
-	ADDQ      CX, 192(AX)
-	MOVQ      232(AX), CX
-	ADDQ      CX, 184(AX)
-	JMP       gemm8Tile16_18
+	MOVQ    184(AX), CX
+	MOVQ    96(AX), DX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z8, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z9, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z10, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z11, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z12, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z13, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z14, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z15, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z16, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z17, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z18, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z19, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z20, K1, (CX)
+	ADDQ    DX, CX
+	VMOVUPS Z21, K1, (CX)
+	DECQ    200(AX)
+	JEQ     gemm8Tile16_18_line
+	MOVQ    216(AX), CX
+	ADDQ    CX, 176(AX)
+	MOVQ    224(AX), CX
+	ADDQ    CX, 192(AX)
+	MOVQ    232(AX), CX
+	ADDQ    CX, 184(AX)
+	JMP     gemm8Tile16_18
 
 gemm8Tile16_18_line:
 	MOVQ 240(AX), CX

@@ -64,27 +64,27 @@ rows32_1_begin:
 	PREFETCHT0 (CX)
 	PREFETCHT0 64(CX)
 	MOVQ       72(AX), CX
-	MOVQ       80(AX), SI
-	MOVQ       88(AX), DI
-	XORQ       R9, R9
+	MOVQ       80(AX), BX
+	MOVQ       88(AX), SI
+	XORQ       R8, R8
 
 rows32_1_segment:
-	CMPQ R9, 48(AX)
+	CMPQ R8, 48(AX)
 	JGE  rows32_1_store
 	MOVQ 32(AX), DX
-	MOVQ (DX)(R9*8), DX
+	MOVQ (DX)(R8*8), DX
 	SHLQ $0x02, DX
 	ADDQ 176(AX), DX
 	MOVQ DX, CX
 	ADDQ 128(AX), DX
-	MOVQ DX, R8
+	MOVQ DX, DI
 	MOVQ 40(AX), DX
-	MOVQ (DX)(R9*8), DX
+	MOVQ (DX)(R8*8), DX
 	SHLQ $0x02, DX
 	ADDQ 192(AX), DX
-	INCQ R9
-	MOVQ 56(AX), BX
-	SUBQ $0x02, BX
+	INCQ R8
+	MOVQ 56(AX), R9
+	SUBQ $0x02, R9
 	JL   rows32_1_rest
 
 rows32_1_several:
@@ -95,25 +95,25 @@ rows32_1_several:
 	VBROADCASTSS (CX), Z2
 	VFMADD231PS  Z0, Z2, Z4
 	VFMADD231PS  Z1, Z2, Z5
-	ADDQ         SI, CX
-	PREFETCHT0   (R8)
-	ADDQ         136(AX), R8
-	VMOVUPS      (DX)(DI*1), Z0
-	PREFETCHT0   1024(DX)(DI*1)
-	VMOVUPS.Z    64(DX)(DI*1), K1, Z1
-	PREFETCHT0   1088(DX)(DI*1)
+	ADDQ         BX, CX
+	PREFETCHT0   (DI)
+	ADDQ         136(AX), DI
+	VMOVUPS      (DX)(SI*1), Z0
+	PREFETCHT0   1024(DX)(SI*1)
+	VMOVUPS.Z    64(DX)(SI*1), K1, Z1
+	PREFETCHT0   1088(DX)(SI*1)
 	VBROADCASTSS (CX), Z2
 	VFMADD231PS  Z0, Z2, Z4
 	VFMADD231PS  Z1, Z2, Z5
-	ADDQ         SI, CX
-	PREFETCHT0   (R8)
-	ADDQ         136(AX), R8
-	LEAQ         (DX)(DI*2), DX
-	SUBQ         $0x02, BX
+	ADDQ         BX, CX
+	PREFETCHT0   (DI)
+	ADDQ         136(AX), DI
+	LEAQ         (DX)(SI*2), DX
+	SUBQ         $0x02, R9
 	JGE          rows32_1_several
 
 rows32_1_rest:
-	ADDQ $0x02, BX
+	ADDQ $0x02, R9
 	JEQ  rows32_1_segment
 
 rows32_1_k:
@@ -124,11 +124,11 @@ rows32_1_k:
 	VBROADCASTSS (CX), Z2
 	VFMADD231PS  Z0, Z2, Z4
 	VFMADD231PS  Z1, Z2, Z5
-	ADDQ         SI, CX
-	ADDQ         DI, DX
-	PREFETCHT0   (R8)
-	ADDQ         136(AX), R8
-	DECQ         BX
+	ADDQ         BX, CX
+	PREFETCHT0   (DI)
+	ADDQ         136(AX), DI
+	ADDQ         SI, DX
+	DECQ         R9
 	JNE          rows32_1_k
 	JMP          rows32_1_segment
 
@@ -200,27 +200,27 @@ rows32_2_begin:
 	PREFETCHT0 (CX)
 	PREFETCHT0 64(CX)
 	MOVQ       72(AX), DX
-	MOVQ       80(AX), DI
-	MOVQ       88(AX), R8
-	XORQ       R10, R10
+	MOVQ       80(AX), SI
+	MOVQ       88(AX), DI
+	XORQ       R9, R9
 
 rows32_2_segment:
-	CMPQ R10, 48(AX)
+	CMPQ R9, 48(AX)
 	JGE  rows32_2_store
 	MOVQ 32(AX), BX
-	MOVQ (BX)(R10*8), BX
+	MOVQ (BX)(R9*8), BX
 	SHLQ $0x02, BX
 	ADDQ 176(AX), BX
 	MOVQ BX, CX
 	ADDQ 128(AX), BX
-	MOVQ BX, R9
+	MOVQ BX, R8
 	MOVQ 40(AX), BX
-	MOVQ (BX)(R10*8), BX
+	MOVQ (BX)(R9*8), BX
 	SHLQ $0x02, BX
 	ADDQ 192(AX), BX
-	INCQ R10
-	MOVQ 56(AX), SI
-	SUBQ $0x02, SI
+	INCQ R9
+	MOVQ 56(AX), R10
+	SUBQ $0x02, R10
 	JL   rows32_2_rest
 
 rows32_2_several:
@@ -234,28 +234,28 @@ rows32_2_several:
 	VBROADCASTSS (CX)(DX*1), Z3
 	VFMADD231PS  Z0, Z3, Z6
 	VFMADD231PS  Z1, Z3, Z7
-	ADDQ         DI, CX
-	PREFETCHT0   (R9)
-	ADDQ         136(AX), R9
-	VMOVUPS      (BX)(R8*1), Z0
-	PREFETCHT0   1024(BX)(R8*1)
-	VMOVUPS.Z    64(BX)(R8*1), K1, Z1
-	PREFETCHT0   1088(BX)(R8*1)
+	ADDQ         SI, CX
+	PREFETCHT0   (R8)
+	ADDQ         136(AX), R8
+	VMOVUPS      (BX)(DI*1), Z0
+	PREFETCHT0   1024(BX)(DI*1)
+	VMOVUPS.Z    64(BX)(DI*1), K1, Z1
+	PREFETCHT0   1088(BX)(DI*1)
 	VBROADCASTSS (CX), Z2
 	VFMADD231PS  Z0, Z2, Z4
 	VFMADD231PS  Z1, Z2, Z5
 	VBROADCASTSS (CX)(DX*1), Z3
 	VFMADD231PS  Z0, Z3, Z6
 	VFMADD231PS  Z1, Z3, Z7
-	ADDQ         DI, CX
-	PREFETCHT0   (R9)
-	ADDQ         136(AX), R9
-	LEAQ         (BX)(R8*2), BX
-	SUBQ         $0x02, SI
+	ADDQ         SI, CX
+	PREFETCHT0   (R8)
+	ADDQ         136(AX), R8
+	LEAQ         (BX)(DI*2), BX
+	SUBQ         $0x02, R10
 	JGE          rows32_2_several
 
 rows32_2_rest:
-	ADDQ $0x02, SI
+	ADDQ $0x02, R10
 	JEQ  rows32_2_segment
 
 rows32_2_k:
@@ -269,11 +269,11 @@ rows32_2_k:
 	VBROADCASTSS (CX)(DX*1), Z3
 	VFMADD231PS  Z0, Z3, Z6
 	VFMADD231PS  Z1, Z3, Z7
-	ADDQ         DI, CX
-	ADDQ         R8, BX
-	PREFETCHT0   (R9)
-	ADDQ         136(AX), R9
-	DECQ         SI
+	ADDQ         SI, CX
+	PREFETCHT0   (R8)
+	ADDQ         136(AX), R8
+	ADDQ         DI, BX
+	DECQ         R10
 	JNE          rows32_2_k
 	JMP          rows32_2_segment
 
@@ -362,27 +362,27 @@ rows32_3_begin:
 	PREFETCHT0 (CX)
 	PREFETCHT0 64(CX)
 	MOVQ       72(AX), DX
-	MOVQ       80(AX), DI
-	MOVQ       88(AX), R8
-	XORQ       R10, R10
+	MOVQ       80(AX), SI
+	MOVQ       88(AX), DI
+	XORQ       R9, R9
 
 rows32_3_segment:
-	CMPQ R10, 48(AX)
+	CMPQ R9, 48(AX)
 	JGE  rows32_3_store
 	MOVQ 32(AX), BX
-	MOVQ (BX)(R10*8), BX
+	MOVQ (BX)(R9*8), BX
 	SHLQ $0x02, BX
 	ADDQ 176(AX), BX
 	MOVQ BX, CX
 	ADDQ 128(AX), BX
-	MOVQ BX, R9
+	MOVQ BX, R8
 	MOVQ 40(AX), BX
-	MOVQ (BX)(R10*8), BX
+	MOVQ (BX)(R9*8), BX
 	SHLQ $0x02, BX
 	ADDQ 192(AX), BX
-	INCQ R10
-	MOVQ 56(AX), SI
-	SUBQ $0x02, SI
+	INCQ R9
+	MOVQ 56(AX), R10
+	SUBQ $0x02, R10
 	JL   rows32_3_rest
 
 rows32_3_several:
@@ -399,13 +399,13 @@ rows32_3_several:
 	VBROADCASTSS (CX)(DX*2), Z2
 	VFMADD231PS  Z0, Z2, Z8
 	VFMADD231PS  Z1, Z2, Z9
-	ADDQ         DI, CX
-	PREFETCHT0   (R9)
-	ADDQ         136(AX), R9
-	VMOVUPS      (BX)(R8*1), Z0
-	PREFETCHT0   1024(BX)(R8*1)
-	VMOVUPS.Z    64(BX)(R8*1), K1, Z1
-	PREFETCHT0   1088(BX)(R8*1)
+	ADDQ         SI, CX
+	PREFETCHT0   (R8)
+	ADDQ         136(AX), R8
+	VMOVUPS      (BX)(DI*1), Z0
+	PREFETCHT0   1024(BX)(DI*1)
+	VMOVUPS.Z    64(BX)(DI*1), K1, Z1
+	PREFETCHT0   1088(BX)(DI*1)
 	VBROADCASTSS (CX), Z2
 	VFMADD231PS  Z0, Z2, Z4
 	VFMADD231PS  Z1, Z2, Z5
@@ -415,15 +415,15 @@ rows32_3_several:
 	VBROADCASTSS (CX)(DX*2), Z2
 	VFMADD231PS  Z0, Z2, Z8
 	VFMADD231PS  Z1, Z2, Z9
-	ADDQ         DI, CX
-	PREFETCHT0   (R9)
-	ADDQ         136(AX), R9
-	LEAQ         (BX)(R8*2), BX
-	SUBQ         $0x02, SI
+	ADDQ         SI, CX
+	PREFETCHT0   (R8)
+	ADDQ         136(AX), R8
+	LEAQ         (BX)(DI*2), BX
+	SUBQ         $0x02, R10
 	JGE          rows32_3_several
 
 rows32_3_rest:
-	ADDQ $0x02, SI
+	ADDQ $0x02, R10
 	JEQ  rows32_3_segment
 
 rows32_3_k:
@@ -440,11 +440,11 @@ rows32_3_k:
 	VBROADCASTSS (CX)(DX*2), Z2
 	VFMADD231PS  Z0, Z2, Z8
 	VFMADD231PS  Z1, Z2, Z9
-	ADDQ         DI, CX
-	ADDQ         R8, BX
-	PREFETCHT0   (R9)
-	ADDQ         136(AX), R9
-	DECQ         SI
+	ADDQ         SI, CX
+	PREFETCHT0   (R8)
+	ADDQ         136(AX), R8
+	ADDQ         DI, BX
+	DECQ         R10
 	JNE          rows32_3_k
 	JMP          rows32_3_segment
 
@@ -551,27 +551,27 @@ rows32_4_begin:
 	PREFETCHT0 64(CX)
 	MOVQ       72(AX), DX
 	LEAQ       (DX)(DX*2), BX
-	MOVQ       80(AX), R8
-	MOVQ       88(AX), R9
-	XORQ       R11, R11
+	MOVQ       80(AX), DI
+	MOVQ       88(AX), R8
+	XORQ       R10, R10
 
 rows32_4_segment:
-	CMPQ R11, 48(AX)
+	CMPQ R10, 48(AX)
 	JGE  rows32_4_store
 	MOVQ 32(AX), SI
-	MOVQ (SI)(R11*8), SI
+	MOVQ (SI)(R10*8), SI
 	SHLQ $0x02, SI
 	ADDQ 176(AX), SI
 	MOVQ SI, CX
 	ADDQ 128(AX), SI
-	MOVQ SI, R10
+	MOVQ SI, R9
 	MOVQ 40(AX), SI
-	MOVQ (SI)(R11*8), SI
+	MOVQ (SI)(R10*8), SI
 	SHLQ $0x02, SI
 	ADDQ 192(AX), SI
-	INCQ R11
-	MOVQ 56(AX), DI
-	SUBQ $0x02, DI
+	INCQ R10
+	MOVQ 56(AX), R11
+	SUBQ $0x02, R11
 	JL   rows32_4_rest
 
 rows32_4_several:
@@ -591,13 +591,13 @@ rows32_4_several:
 	VBROADCASTSS (CX)(BX*1), Z3
 	VFMADD231PS  Z0, Z3, Z10
 	VFMADD231PS  Z1, Z3, Z11
-	ADDQ         R8, CX
-	PREFETCHT0   (R10)
-	ADDQ         136(AX), R10
-	VMOVUPS      (SI)(R9*1), Z0
-	PREFETCHT0   1024(SI)(R9*1)
-	VMOVUPS.Z    64(SI)(R9*1), K1, Z1
-	PREFETCHT0   1088(SI)(R9*1)
+	ADDQ         DI, CX
+	PREFETCHT0   (R9)
+	ADDQ         136(AX), R9
+	VMOVUPS      (SI)(R8*1), Z0
+	PREFETCHT0   1024(SI)(R8*1)
+	VMOVUPS.Z    64(SI)(R8*1), K1, Z1
+	PREFETCHT0   1088(SI)(R8*1)
 	VBROADCASTSS (CX), Z2
 	VFMADD231PS  Z0, Z2, Z4
 	VFMADD231PS  Z1, Z2, Z5
@@ -610,15 +610,15 @@ rows32_4_several:
 	VBROADCASTSS (CX)(BX*1), Z3
 	VFMADD231PS  Z0, Z3, Z10
 	VFMADD231PS  Z1, Z3, Z11
-	ADDQ         R8, CX
-	PREFETCHT0   (R10)
-	ADDQ         136(AX), R10
-	LEAQ         (SI)(R9*2), SI
-	SUBQ         $0x02, DI
+	ADDQ         DI, CX
+	PREFETCHT0   (R9)
+	ADDQ         136(AX), R9
+	LEAQ         (SI)(R8*2), SI
+	SUBQ         $0x02, R11
 	JGE          rows32_4_several
 
 rows32_4_rest:
-	ADDQ $0x02, DI
+	ADDQ $0x02, R11
 	JEQ  rows32_4_segment
 
 rows32_4_k:
@@ -638,11 +638,11 @@ rows32_4_k:
 	VBROADCASTSS (CX)(BX*1), Z3
 	VFMADD231PS  Z0, Z3, Z10
 	VFMADD231PS  Z1, Z3, Z11
-	ADDQ         R8, CX
-	ADDQ         R9, SI
-	PREFETCHT0   (R10)
-	ADDQ         136(AX), R10
-	DECQ         DI
+	ADDQ         DI, CX
+	PREFETCHT0   (R9)
+	ADDQ         136(AX), R9
+	ADDQ         R8, SI
+	DECQ         R11
 	JNE          rows32_4_k
 	JMP          rows32_4_segment
 
@@ -766,27 +766,27 @@ rows32_5_begin:
 	PREFETCHT0 64(CX)
 	MOVQ       72(AX), DX
 	LEAQ       (DX)(DX*2), BX
-	MOVQ       80(AX), R8
-	MOVQ       88(AX), R9
-	XORQ       R11, R11
+	MOVQ       80(AX), DI
+	MOVQ       88(AX), R8
+	XORQ       R10, R10
 
 rows32_5_segment:
-	CMPQ R11, 48(AX)
+	CMPQ R10, 48(AX)
 	JGE  rows32_5_store
 	MOVQ 32(AX), SI
-	MOVQ (SI)(R11*8), SI
+	MOVQ (SI)(R10*8), SI
 	SHLQ $0x02, SI
 	ADDQ 176(AX), SI
 	MOVQ SI, CX
 	ADDQ 128(AX), SI
-	MOVQ SI, R10
+	MOVQ SI, R9
 	MOVQ 40(AX), SI
-	MOVQ (SI)(R11*8), SI
+	MOVQ (SI)(R10*8), SI
 	SHLQ $0x02, SI
 	ADDQ 192(AX), SI
-	INCQ R11
-	MOVQ 56(AX), DI
-	SUBQ $0x02, DI
+	INCQ R10
+	MOVQ 56(AX), R11
+	SUBQ $0x02, R11
 	JL   rows32_5_rest
 
 rows32_5_several:
@@ -809,13 +809,13 @@ rows32_5_several:
 	VBROADCASTSS (CX)(DX*4), Z2
 	VFMADD231PS  Z0, Z2, Z12
 	VFMADD231PS  Z1, Z2, Z13
-	ADDQ         R8, CX
-	PREFETCHT0   (R10)
-	ADDQ         136(AX), R10
-	VMOVUPS      (SI)(R9*1), Z0
-	PREFETCHT0   1024(SI)(R9*1)
-	VMOVUPS.Z    64(SI)(R9*1), K1, Z1
-	PREFETCHT0   1088(SI)(R9*1)
+	ADDQ         DI, CX
+	PREFETCHT0   (R9)
+	ADDQ         136(AX), R9
+	VMOVUPS      (SI)(R8*1), Z0
+	PREFETCHT0   1024(SI)(R8*1)
+	VMOVUPS.Z    64(SI)(R8*1), K1, Z1
+	PREFETCHT0   1088(SI)(R8*1)
 	VBROADCASTSS (CX), Z2
 	VFMADD231PS  Z0, Z2, Z4
 	VFMADD231PS  Z1, Z2, Z5
@@ -831,15 +831,15 @@ rows32_5_several:
 	VBROADCASTSS (CX)(DX*4), Z2
 	VFMADD231PS  Z0, Z2, Z12
 	VFMADD231PS  Z1, Z2, Z13
-	ADDQ         R8, CX
-	PREFETCHT0   (R10)
-	ADDQ         136(AX), R10
-	LEAQ         (SI)(R9*2), SI
-	SUBQ         $0x02, DI
+	ADDQ         DI, CX
+	PREFETCHT0   (R9)
+	ADDQ         136(AX), R9
+	LEAQ         (SI)(R8*2), SI
+	SUBQ         $0x02, R11
 	JGE          rows32_5_several
 
 rows32_5_rest:
-	ADDQ $0x02, DI
+	ADDQ $0x02, R11
 	JEQ  rows32_5_segment
 
 rows32_5_k:
@@ -862,11 +862,11 @@ rows32_5_k:
 	VBROADCASTSS (CX)(DX*4), Z2
 	VFMADD231PS  Z0, Z2, Z12
 	VFMADD231PS  Z1, Z2, Z13
-	ADDQ         R8, CX
-	ADDQ         R9, SI
-	PREFETCHT0   (R10)
-	ADDQ         136(AX), R10
-	DECQ         DI
+	ADDQ         DI, CX
+	PREFETCHT0   (R9)
+	ADDQ         136(AX), R9
+	ADDQ         R8, SI
+	DECQ         R11
 	JNE          rows32_5_k
 	JMP          rows32_5_segment
 
@@ -1008,27 +1008,27 @@ rows32_6_begin:
 	MOVQ       72(AX), DX
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
-	MOVQ       80(AX), R9
-	MOVQ       88(AX), R10
-	XORQ       R12, R12
+	MOVQ       80(AX), R8
+	MOVQ       88(AX), R9
+	XORQ       R11, R11
 
 rows32_6_segment:
-	CMPQ R12, 48(AX)
+	CMPQ R11, 48(AX)
 	JGE  rows32_6_store
 	MOVQ 32(AX), DI
-	MOVQ (DI)(R12*8), DI
+	MOVQ (DI)(R11*8), DI
 	SHLQ $0x02, DI
 	ADDQ 176(AX), DI
 	MOVQ DI, CX
 	ADDQ 128(AX), DI
-	MOVQ DI, R11
+	MOVQ DI, R10
 	MOVQ 40(AX), DI
-	MOVQ (DI)(R12*8), DI
+	MOVQ (DI)(R11*8), DI
 	SHLQ $0x02, DI
 	ADDQ 192(AX), DI
-	INCQ R12
-	MOVQ 56(AX), R8
-	SUBQ $0x02, R8
+	INCQ R11
+	MOVQ 56(AX), R12
+	SUBQ $0x02, R12
 	JL   rows32_6_rest
 
 rows32_6_several:
@@ -1054,13 +1054,13 @@ rows32_6_several:
 	VBROADCASTSS (CX)(SI*1), Z3
 	VFMADD231PS  Z0, Z3, Z14
 	VFMADD231PS  Z1, Z3, Z15
-	ADDQ         R9, CX
-	PREFETCHT0   (R11)
-	ADDQ         136(AX), R11
-	VMOVUPS      (DI)(R10*1), Z0
-	PREFETCHT0   1024(DI)(R10*1)
-	VMOVUPS.Z    64(DI)(R10*1), K1, Z1
-	PREFETCHT0   1088(DI)(R10*1)
+	ADDQ         R8, CX
+	PREFETCHT0   (R10)
+	ADDQ         136(AX), R10
+	VMOVUPS      (DI)(R9*1), Z0
+	PREFETCHT0   1024(DI)(R9*1)
+	VMOVUPS.Z    64(DI)(R9*1), K1, Z1
+	PREFETCHT0   1088(DI)(R9*1)
 	VBROADCASTSS (CX), Z2
 	VFMADD231PS  Z0, Z2, Z4
 	VFMADD231PS  Z1, Z2, Z5
@@ -1079,15 +1079,15 @@ rows32_6_several:
 	VBROADCASTSS (CX)(SI*1), Z3
 	VFMADD231PS  Z0, Z3, Z14
 	VFMADD231PS  Z1, Z3, Z15
-	ADDQ         R9, CX
-	PREFETCHT0   (R11)
-	ADDQ         136(AX), R11
-	LEAQ         (DI)(R10*2), DI
-	SUBQ         $0x02, R8
+	ADDQ         R8, CX
+	PREFETCHT0   (R10)
+	ADDQ         136(AX), R10
+	LEAQ         (DI)(R9*2), DI
+	SUBQ         $0x02, R12
 	JGE          rows32_6_several
 
 rows32_6_rest:
-	ADDQ $0x02, R8
+	ADDQ $0x02, R12
 	JEQ  rows32_6_segment
 
 rows32_6_k:
@@ -1113,11 +1113,11 @@ rows32_6_k:
 	VBROADCASTSS (CX)(SI*1), Z3
 	VFMADD231PS  Z0, Z3, Z14
 	VFMADD231PS  Z1, Z3, Z15
-	ADDQ         R9, CX
-	ADDQ         R10, DI
-	PREFETCHT0   (R11)
-	ADDQ         136(AX), R11
-	DECQ         R8
+	ADDQ         R8, CX
+	PREFETCHT0   (R10)
+	ADDQ         136(AX), R10
+	ADDQ         R9, DI
+	DECQ         R12
 	JNE          rows32_6_k
 	JMP          rows32_6_segment
 
@@ -1276,27 +1276,27 @@ rows32_7_begin:
 	MOVQ       72(AX), DX
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
-	MOVQ       80(AX), R9
-	MOVQ       88(AX), R10
-	XORQ       R12, R12
+	MOVQ       80(AX), R8
+	MOVQ       88(AX), R9
+	XORQ       R11, R11
 
 rows32_7_segment:
-	CMPQ R12, 48(AX)
+	CMPQ R11, 48(AX)
 	JGE  rows32_7_store
 	MOVQ 32(AX), DI
-	MOVQ (DI)(R12*8), DI
+	MOVQ (DI)(R11*8), DI
 	SHLQ $0x02, DI
 	ADDQ 176(AX), DI
 	MOVQ DI, CX
 	ADDQ 128(AX), DI
-	MOVQ DI, R11
+	MOVQ DI, R10
 	MOVQ 40(AX), DI
-	MOVQ (DI)(R12*8), DI
+	MOVQ (DI)(R11*8), DI
 	SHLQ $0x02, DI
 	ADDQ 192(AX), DI
-	INCQ R12
-	MOVQ 56(AX), R8
-	SUBQ $0x02, R8
+	INCQ R11
+	MOVQ 56(AX), R12
+	SUBQ $0x02, R12
 	JL   rows32_7_rest
 
 rows32_7_several:
@@ -1325,13 +1325,13 @@ rows32_7_several:
 	VBROADCASTSS (CX)(BX*2), Z2
 	VFMADD231PS  Z0, Z2, Z16
 	VFMADD231PS  Z1, Z2, Z17
-	ADDQ         R9, CX
-	PREFETCHT0   (R11)
-	ADDQ         136(AX), R11
-	VMOVUPS      (DI)(R10*1), Z0
-	PREFETCHT0   1024(DI)(R10*1)
-	VMOVUPS.Z    64(DI)(R10*1), K1, Z1
-	PREFETCHT0   1088(DI)(R10*1)
+	ADDQ         R8, CX
+	PREFETCHT0   (R10)
+	ADDQ         136(AX), R10
+	VMOVUPS      (DI)(R9*1), Z0
+	PREFETCHT0   1024(DI)(R9*1)
+	VMOVUPS.Z    64(DI)(R9*1), K1, Z1
+	PREFETCHT0   1088(DI)(R9*1)
 	VBROADCASTSS (CX), Z2
 	VFMADD231PS  Z0, Z2, Z4
 	VFMADD231PS  Z1, Z2, Z5
@@ -1353,15 +1353,15 @@ rows32_7_several:
 	VBROADCASTSS (CX)(BX*2), Z2
 	VFMADD231PS  Z0, Z2, Z16
 	VFMADD231PS  Z1, Z2, Z17
-	ADDQ         R9, CX
-	PREFETCHT0   (R11)
-	ADDQ         136(AX), R11
-	LEAQ         (DI)(R10*2), DI
-	SUBQ         $0x02, R8
+	ADDQ         R8, CX
+	PREFETCHT0   (R10)
+	ADDQ         136(AX), R10
+	LEAQ         (DI)(R9*2), DI
+	SUBQ         $0x02, R12
 	JGE          rows32_7_several
 
 rows32_7_rest:
-	ADDQ $0x02, R8
+	ADDQ $0x02, R12
 	JEQ  rows32_7_segment
 
 rows32_7_k:
@@ -1390,11 +1390,11 @@ rows32_7_k:
 	VBROADCASTSS (CX)(BX*2), Z2
 	VFMADD231PS  Z0, Z2, Z16
 	VFMADD231PS  Z1, Z2, Z17
-	ADDQ         R9, CX
-	ADDQ         R10, DI
-	PREFETCHT0   (R11)
-	ADDQ         136(AX), R11
-	DECQ         R8
+	ADDQ         R8, CX
+	PREFETCHT0   (R10)
+	ADDQ         136(AX), R10
+	ADDQ         R9, DI
+	DECQ         R12
 	JNE          rows32_7_k
 	JMP          rows32_7_segment
 
@@ -1571,27 +1571,27 @@ rows32_8_begin:
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
 	LEAQ       (SI)(DX*2), DI
-	MOVQ       80(AX), R10
-	MOVQ       88(AX), R11
-	XORQ       R13, R13
+	MOVQ       80(AX), R9
+	MOVQ       88(AX), R10
+	XORQ       R12, R12
 
 rows32_8_segment:
-	CMPQ R13, 48(AX)
+	CMPQ R12, 48(AX)
 	JGE  rows32_8_store
 	MOVQ 32(AX), R8
-	MOVQ (R8)(R13*8), R8
+	MOVQ (R8)(R12*8), R8
 	SHLQ $0x02, R8
 	ADDQ 176(AX), R8
 	MOVQ R8, CX
 	ADDQ 128(AX), R8
-	MOVQ R8, R12
+	MOVQ R8, R11
 	MOVQ 40(AX), R8
-	MOVQ (R8)(R13*8), R8
+	MOVQ (R8)(R12*8), R8
 	SHLQ $0x02, R8
 	ADDQ 192(AX), R8
-	INCQ R13
-	MOVQ 56(AX), R9
-	SUBQ $0x02, R9
+	INCQ R12
+	MOVQ 56(AX), R13
+	SUBQ $0x02, R13
 	JL   rows32_8_rest
 
 rows32_8_several:
@@ -1623,13 +1623,13 @@ rows32_8_several:
 	VBROADCASTSS (CX)(DI*1), Z3
 	VFMADD231PS  Z0, Z3, Z18
 	VFMADD231PS  Z1, Z3, Z19
-	ADDQ         R10, CX
-	PREFETCHT0   (R12)
-	ADDQ         136(AX), R12
-	VMOVUPS      (R8)(R11*1), Z0
-	PREFETCHT0   1024(R8)(R11*1)
-	VMOVUPS.Z    64(R8)(R11*1), K1, Z1
-	PREFETCHT0   1088(R8)(R11*1)
+	ADDQ         R9, CX
+	PREFETCHT0   (R11)
+	ADDQ         136(AX), R11
+	VMOVUPS      (R8)(R10*1), Z0
+	PREFETCHT0   1024(R8)(R10*1)
+	VMOVUPS.Z    64(R8)(R10*1), K1, Z1
+	PREFETCHT0   1088(R8)(R10*1)
 	VBROADCASTSS (CX), Z2
 	VFMADD231PS  Z0, Z2, Z4
 	VFMADD231PS  Z1, Z2, Z5
@@ -1654,15 +1654,15 @@ rows32_8_several:
 	VBROADCASTSS (CX)(DI*1), Z3
 	VFMADD231PS  Z0, Z3, Z18
 	VFMADD231PS  Z1, Z3, Z19
-	ADDQ         R10, CX
-	PREFETCHT0   (R12)
-	ADDQ         136(AX), R12
-	LEAQ         (R8)(R11*2), R8
-	SUBQ         $0x02, R9
+	ADDQ         R9, CX
+	PREFETCHT0   (R11)
+	ADDQ         136(AX), R11
+	LEAQ         (R8)(R10*2), R8
+	SUBQ         $0x02, R13
 	JGE          rows32_8_several
 
 rows32_8_rest:
-	ADDQ $0x02, R9
+	ADDQ $0x02, R13
 	JEQ  rows32_8_segment
 
 rows32_8_k:
@@ -1694,11 +1694,11 @@ rows32_8_k:
 	VBROADCASTSS (CX)(DI*1), Z3
 	VFMADD231PS  Z0, Z3, Z18
 	VFMADD231PS  Z1, Z3, Z19
-	ADDQ         R10, CX
-	ADDQ         R11, R8
-	PREFETCHT0   (R12)
-	ADDQ         136(AX), R12
-	DECQ         R9
+	ADDQ         R9, CX
+	PREFETCHT0   (R11)
+	ADDQ         136(AX), R11
+	ADDQ         R10, R8
+	DECQ         R13
 	JNE          rows32_8_k
 	JMP          rows32_8_segment
 
@@ -1892,27 +1892,27 @@ rows32_9_begin:
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
 	LEAQ       (SI)(DX*2), DI
-	MOVQ       80(AX), R10
-	MOVQ       88(AX), R11
-	XORQ       R13, R13
+	MOVQ       80(AX), R9
+	MOVQ       88(AX), R10
+	XORQ       R12, R12
 
 rows32_9_segment:
-	CMPQ R13, 48(AX)
+	CMPQ R12, 48(AX)
 	JGE  rows32_9_store
 	MOVQ 32(AX), R8
-	MOVQ (R8)(R13*8), R8
+	MOVQ (R8)(R12*8), R8
 	SHLQ $0x02, R8
 	ADDQ 176(AX), R8
 	MOVQ R8, CX
 	ADDQ 128(AX), R8
-	MOVQ R8, R12
+	MOVQ R8, R11
 	MOVQ 40(AX), R8
-	MOVQ (R8)(R13*8), R8
+	MOVQ (R8)(R12*8), R8
 	SHLQ $0x02, R8
 	ADDQ 192(AX), R8
-	INCQ R13
-	MOVQ 56(AX), R9
-	SUBQ $0x02, R9
+	INCQ R12
+	MOVQ 56(AX), R13
+	SUBQ $0x02, R13
 	JL   rows32_9_rest
 
 rows32_9_several:
@@ -1947,13 +1947,13 @@ rows32_9_several:
 	VBROADCASTSS (CX)(DX*8), Z2
 	VFMADD231PS  Z0, Z2, Z20
 	VFMADD231PS  Z1, Z2, Z21
-	ADDQ         R10, CX
-	PREFETCHT0   (R12)
-	ADDQ         136(AX), R12
-	VMOVUPS      (R8)(R11*1), Z0
-	PREFETCHT0   1024(R8)(R11*1)
-	VMOVUPS.Z    64(R8)(R11*1), K1, Z1
-	PREFETCHT0   1088(R8)(R11*1)
+	ADDQ         R9, CX
+	PREFETCHT0   (R11)
+	ADDQ         136(AX), R11
+	VMOVUPS      (R8)(R10*1), Z0
+	PREFETCHT0   1024(R8)(R10*1)
+	VMOVUPS.Z    64(R8)(R10*1), K1, Z1
+	PREFETCHT0   1088(R8)(R10*1)
 	VBROADCASTSS (CX), Z2
 	VFMADD231PS  Z0, Z2, Z4
 	VFMADD231PS  Z1, Z2, Z5
@@ -1981,15 +1981,15 @@ rows32_9_several:
 	VBROADCASTSS (CX)(DX*8), Z2
 	VFMADD231PS  Z0, Z2, Z20
 	VFMADD231PS  Z1, Z2, Z21
-	ADDQ         R10, CX
-	PREFETCHT0   (R12)
-	ADDQ         136(AX), R12
-	LEAQ         (R8)(R11*2), R8
-	SUBQ         $0x02, R9
+	ADDQ         R9, CX
+	PREFETCHT0   (R11)
+	ADDQ         136(AX), R11
+	LEAQ         (R8)(R10*2), R8
+	SUBQ         $0x02, R13
 	JGE          rows32_9_several
 
 rows32_9_rest:
-	ADDQ $0x02, R9
+	ADDQ $0x02, R13
 	JEQ  rows32_9_segment
 
 rows32_9_k:
@@ -2024,11 +2024,11 @@ rows32_9_k:
 	VBROADCASTSS (CX)(DX*8), Z2
 	VFMADD231PS  Z0, Z2, Z20
 	VFMADD231PS  Z1, Z2, Z21
-	ADDQ         R10, CX
-	ADDQ         R11, R8
-	PREFETCHT0   (R12)
-	ADDQ         136(AX), R12
-	DECQ         R9
+	ADDQ         R9, CX
+	PREFETCHT0   (R11)
+	ADDQ         136(AX), R11
+	ADDQ         R10, R8
+	DECQ         R13
 	JNE          rows32_9_k
 	JMP          rows32_9_segment
 
@@ -2239,29 +2239,29 @@ rows32_10_begin:
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
 	LEAQ       (SI)(DX*2), DI
-	MOVQ       80(AX), R11
-	MOVQ       88(AX), R12
-	XORQ       R14, R14
+	MOVQ       80(AX), R10
+	MOVQ       88(AX), R11
+	XORQ       R13, R13
 
 rows32_10_segment:
-	CMPQ R14, 48(AX)
+	CMPQ R13, 48(AX)
 	JGE  rows32_10_store
 	MOVQ 32(AX), R9
-	MOVQ (R9)(R14*8), R9
+	MOVQ (R9)(R13*8), R9
 	SHLQ $0x02, R9
 	ADDQ 176(AX), R9
 	MOVQ R9, CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
 	ADDQ 128(AX), R9
-	MOVQ R9, R13
+	MOVQ R9, R12
 	MOVQ 40(AX), R9
-	MOVQ (R9)(R14*8), R9
+	MOVQ (R9)(R13*8), R9
 	SHLQ $0x02, R9
 	ADDQ 192(AX), R9
-	INCQ R14
-	MOVQ 56(AX), R10
-	SUBQ $0x02, R10
+	INCQ R13
+	MOVQ 56(AX), R14
+	SUBQ $0x02, R14
 	JL   rows32_10_rest
 
 rows32_10_several:
@@ -2299,14 +2299,14 @@ rows32_10_several:
 	VBROADCASTSS (R8), Z3
 	VFMADD231PS  Z0, Z3, Z22
 	VFMADD231PS  Z1, Z3, Z23
-	ADDQ         R11, CX
-	ADDQ         R11, R8
-	PREFETCHT0   (R13)
-	ADDQ         136(AX), R13
-	VMOVUPS      (R9)(R12*1), Z0
-	PREFETCHT0   1024(R9)(R12*1)
-	VMOVUPS.Z    64(R9)(R12*1), K1, Z1
-	PREFETCHT0   1088(R9)(R12*1)
+	ADDQ         R10, CX
+	ADDQ         R10, R8
+	PREFETCHT0   (R12)
+	ADDQ         136(AX), R12
+	VMOVUPS      (R9)(R11*1), Z0
+	PREFETCHT0   1024(R9)(R11*1)
+	VMOVUPS.Z    64(R9)(R11*1), K1, Z1
+	PREFETCHT0   1088(R9)(R11*1)
 	VBROADCASTSS (CX), Z2
 	VFMADD231PS  Z0, Z2, Z4
 	VFMADD231PS  Z1, Z2, Z5
@@ -2337,16 +2337,16 @@ rows32_10_several:
 	VBROADCASTSS (R8), Z3
 	VFMADD231PS  Z0, Z3, Z22
 	VFMADD231PS  Z1, Z3, Z23
-	ADDQ         R11, CX
-	ADDQ         R11, R8
-	PREFETCHT0   (R13)
-	ADDQ         136(AX), R13
-	LEAQ         (R9)(R12*2), R9
-	SUBQ         $0x02, R10
+	ADDQ         R10, CX
+	ADDQ         R10, R8
+	PREFETCHT0   (R12)
+	ADDQ         136(AX), R12
+	LEAQ         (R9)(R11*2), R9
+	SUBQ         $0x02, R14
 	JGE          rows32_10_several
 
 rows32_10_rest:
-	ADDQ $0x02, R10
+	ADDQ $0x02, R14
 	JEQ  rows32_10_segment
 
 rows32_10_k:
@@ -2384,12 +2384,12 @@ rows32_10_k:
 	VBROADCASTSS (R8), Z3
 	VFMADD231PS  Z0, Z3, Z22
 	VFMADD231PS  Z1, Z3, Z23
-	ADDQ         R11, CX
-	ADDQ         R11, R8
-	ADDQ         R12, R9
-	PREFETCHT0   (R13)
-	ADDQ         136(AX), R13
-	DECQ         R10
+	ADDQ         R10, CX
+	ADDQ         R10, R8
+	PREFETCHT0   (R12)
+	ADDQ         136(AX), R12
+	ADDQ         R11, R9
+	DECQ         R14
 	JNE          rows32_10_k
 	JMP          rows32_10_segment
 
@@ -2617,29 +2617,29 @@ rows32_11_begin:
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
 	LEAQ       (SI)(DX*2), DI
-	MOVQ       80(AX), R11
-	MOVQ       88(AX), R12
-	XORQ       R14, R14
+	MOVQ       80(AX), R10
+	MOVQ       88(AX), R11
+	XORQ       R13, R13
 
 rows32_11_segment:
-	CMPQ R14, 48(AX)
+	CMPQ R13, 48(AX)
 	JGE  rows32_11_store
 	MOVQ 32(AX), R9
-	MOVQ (R9)(R14*8), R9
+	MOVQ (R9)(R13*8), R9
 	SHLQ $0x02, R9
 	ADDQ 176(AX), R9
 	MOVQ R9, CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
 	ADDQ 128(AX), R9
-	MOVQ R9, R13
+	MOVQ R9, R12
 	MOVQ 40(AX), R9
-	MOVQ (R9)(R14*8), R9
+	MOVQ (R9)(R13*8), R9
 	SHLQ $0x02, R9
 	ADDQ 192(AX), R9
-	INCQ R14
-	MOVQ 56(AX), R10
-	SUBQ $0x02, R10
+	INCQ R13
+	MOVQ 56(AX), R14
+	SUBQ $0x02, R14
 	JL   rows32_11_rest
 
 rows32_11_several:
@@ -2680,14 +2680,14 @@ rows32_11_several:
 	VBROADCASTSS (R8)(DX*1), Z2
 	VFMADD231PS  Z0, Z2, Z24
 	VFMADD231PS  Z1, Z2, Z25
-	ADDQ         R11, CX
-	ADDQ         R11, R8
-	PREFETCHT0   (R13)
-	ADDQ         136(AX), R13
-	VMOVUPS      (R9)(R12*1), Z0
-	PREFETCHT0   1024(R9)(R12*1)
-	VMOVUPS.Z    64(R9)(R12*1), K1, Z1
-	PREFETCHT0   1088(R9)(R12*1)
+	ADDQ         R10, CX
+	ADDQ         R10, R8
+	PREFETCHT0   (R12)
+	ADDQ         136(AX), R12
+	VMOVUPS      (R9)(R11*1), Z0
+	PREFETCHT0   1024(R9)(R11*1)
+	VMOVUPS.Z    64(R9)(R11*1), K1, Z1
+	PREFETCHT0   1088(R9)(R11*1)
 	VBROADCASTSS (CX), Z2
 	VFMADD231PS  Z0, Z2, Z4
 	VFMADD231PS  Z1, Z2, Z5
@@ -2721,16 +2721,16 @@ rows32_11_several:
 	VBROADCASTSS (R8)(DX*1), Z2
 	VFMADD231PS  Z0, Z2, Z24
 	VFMADD231PS  Z1, Z2, Z25
-	ADDQ         R11, CX
-	ADDQ         R11, R8
-	PREFETCHT0   (R13)
-	ADDQ         136(AX), R13
-	LEAQ         (R9)(R12*2), R9
-	SUBQ         $0x02, R10
+	ADDQ         R10, CX
+	ADDQ         R10, R8
+	PREFETCHT0   (R12)
+	ADDQ         136(AX), R12
+	LEAQ         (R9)(R11*2), R9
+	SUBQ         $0x02, R14
 	JGE          rows32_11_several
 
 rows32_11_rest:
-	ADDQ $0x02, R10
+	ADDQ $0x02, R14
 	JEQ  rows32_11_segment
 
 rows32_11_k:
@@ -2771,12 +2771,12 @@ rows32_11_k:
 	VBROADCASTSS (R8)(DX*1), Z2
 	VFMADD231PS  Z0, Z2, Z24
 	VFMADD231PS  Z1, Z2, Z25
-	ADDQ         R11, CX
-	ADDQ         R11, R8
-	ADDQ         R12, R9
-	PREFETCHT0   (R13)
-	ADDQ         136(AX), R13
-	DECQ         R10
+	ADDQ         R10, CX
+	ADDQ         R10, R8
+	PREFETCHT0   (R12)
+	ADDQ         136(AX), R12
+	ADDQ         R11, R9
+	DECQ         R14
 	JNE          rows32_11_k
 	JMP          rows32_11_segment
 
@@ -3021,29 +3021,29 @@ rows32_12_begin:
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
 	LEAQ       (SI)(DX*2), DI
-	MOVQ       80(AX), R11
-	MOVQ       88(AX), R12
-	XORQ       R14, R14
+	MOVQ       80(AX), R10
+	MOVQ       88(AX), R11
+	XORQ       R13, R13
 
 rows32_12_segment:
-	CMPQ R14, 48(AX)
+	CMPQ R13, 48(AX)
 	JGE  rows32_12_store
 	MOVQ 32(AX), R9
-	MOVQ (R9)(R14*8), R9
+	MOVQ (R9)(R13*8), R9
 	SHLQ $0x02, R9
 	ADDQ 176(AX), R9
 	MOVQ R9, CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
 	ADDQ 128(AX), R9
-	MOVQ R9, R13
+	MOVQ R9, R12
 	MOVQ 40(AX), R9
-	MOVQ (R9)(R14*8), R9
+	MOVQ (R9)(R13*8), R9
 	SHLQ $0x02, R9
 	ADDQ 192(AX), R9
-	INCQ R14
-	MOVQ 56(AX), R10
-	SUBQ $0x02, R10
+	INCQ R13
+	MOVQ 56(AX), R14
+	SUBQ $0x02, R14
 	JL   rows32_12_rest
 
 rows32_12_several:
@@ -3087,14 +3087,14 @@ rows32_12_several:
 	VBROADCASTSS (R8)(DX*2), Z3
 	VFMADD231PS  Z0, Z3, Z26
 	VFMADD231PS  Z1, Z3, Z27
-	ADDQ         R11, CX
-	ADDQ         R11, R8
-	PREFETCHT0   (R13)
-	ADDQ         136(AX), R13
-	VMOVUPS      (R9)(R12*1), Z0
-	PREFETCHT0   1024(R9)(R12*1)
-	VMOVUPS.Z    64(R9)(R12*1), K1, Z1
-	PREFETCHT0   1088(R9)(R12*1)
+	ADDQ         R10, CX
+	ADDQ         R10, R8
+	PREFETCHT0   (R12)
+	ADDQ         136(AX), R12
+	VMOVUPS      (R9)(R11*1), Z0
+	PREFETCHT0   1024(R9)(R11*1)
+	VMOVUPS.Z    64(R9)(R11*1), K1, Z1
+	PREFETCHT0   1088(R9)(R11*1)
 	VBROADCASTSS (CX), Z2
 	VFMADD231PS  Z0, Z2, Z4
 	VFMADD231PS  Z1, Z2, Z5
@@ -3131,16 +3131,16 @@ rows32_12_several:
 	VBROADCASTSS (R8)(DX*2), Z3
 	VFMADD231PS  Z0, Z3, Z26
 	VFMADD231PS  Z1, Z3, Z27
-	ADDQ         R11, CX
-	ADDQ         R11, R8
-	PREFETCHT0   (R13)
-	ADDQ         136(AX), R13
-	LEAQ         (R9)(R12*2), R9
-	SUBQ         $0x02, R10
+	ADDQ         R10, CX
+	ADDQ         R10, R8
+	PREFETCHT0   (R12)
+	ADDQ         136(AX), R12
+	LEAQ         (R9)(R11*2), R9
+	SUBQ         $0x02, R14
 	JGE          rows32_12_several
 
 rows32_12_rest:
-	ADDQ $0x02, R10
+	ADDQ $0x02, R14
 	JEQ  rows32_12_segment
 
 rows32_12_k:
@@ -3184,12 +3184,12 @@ rows32_12_k:
 	VBROADCASTSS (R8)(DX*2), Z3
 	VFMADD231PS  Z0, Z3, Z26
 	VFMADD231PS  Z1, Z3, Z27
-	ADDQ         R11, CX
-	ADDQ         R11, R8
-	ADDQ         R12, R9
-	PREFETCHT0   (R13)
-	ADDQ         136(AX), R13
-	DECQ         R10
+	ADDQ         R10, CX
+	ADDQ         R10, R8
+	PREFETCHT0   (R12)
+	ADDQ         136(AX), R12
+	ADDQ         R11, R9
+	DECQ         R14
 	JNE          rows32_12_k
 	JMP          rows32_12_segment
 
@@ -3451,29 +3451,29 @@ rows32_13_begin:
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
 	LEAQ       (SI)(DX*2), DI
-	MOVQ       80(AX), R11
-	MOVQ       88(AX), R12
-	XORQ       R14, R14
+	MOVQ       80(AX), R10
+	MOVQ       88(AX), R11
+	XORQ       R13, R13
 
 rows32_13_segment:
-	CMPQ R14, 48(AX)
+	CMPQ R13, 48(AX)
 	JGE  rows32_13_store
 	MOVQ 32(AX), R9
-	MOVQ (R9)(R14*8), R9
+	MOVQ (R9)(R13*8), R9
 	SHLQ $0x02, R9
 	ADDQ 176(AX), R9
 	MOVQ R9, CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
 	ADDQ 128(AX), R9
-	MOVQ R9, R13
+	MOVQ R9, R12
 	MOVQ 40(AX), R9
-	MOVQ (R9)(R14*8), R9
+	MOVQ (R9)(R13*8), R9
 	SHLQ $0x02, R9
 	ADDQ 192(AX), R9
-	INCQ R14
-	MOVQ 56(AX), R10
-	SUBQ $0x02, R10
+	INCQ R13
+	MOVQ 56(AX), R14
+	SUBQ $0x02, R14
 	JL   rows32_13_rest
 
 rows32_13_several:
@@ -3520,14 +3520,14 @@ rows32_13_several:
 	VBROADCASTSS (R8)(BX*1), Z2
 	VFMADD231PS  Z0, Z2, Z28
 	VFMADD231PS  Z1, Z2, Z29
-	ADDQ         R11, CX
-	ADDQ         R11, R8
-	PREFETCHT0   (R13)
-	ADDQ         136(AX), R13
-	VMOVUPS      (R9)(R12*1), Z0
-	PREFETCHT0   1024(R9)(R12*1)
-	VMOVUPS.Z    64(R9)(R12*1), K1, Z1
-	PREFETCHT0   1088(R9)(R12*1)
+	ADDQ         R10, CX
+	ADDQ         R10, R8
+	PREFETCHT0   (R12)
+	ADDQ         136(AX), R12
+	VMOVUPS      (R9)(R11*1), Z0
+	PREFETCHT0   1024(R9)(R11*1)
+	VMOVUPS.Z    64(R9)(R11*1), K1, Z1
+	PREFETCHT0   1088(R9)(R11*1)
 	VBROADCASTSS (CX), Z2
 	VFMADD231PS  Z0, Z2, Z4
 	VFMADD231PS  Z1, Z2, Z5
@@ -3567,16 +3567,16 @@ rows32_13_several:
 	VBROADCASTSS (R8)(BX*1), Z2
 	VFMADD231PS  Z0, Z2, Z28
 	VFMADD231PS  Z1, Z2, Z29
-	ADDQ         R11, CX
-	ADDQ         R11, R8
-	PREFETCHT0   (R13)
-	ADDQ         136(AX), R13
-	LEAQ         (R9)(R12*2), R9
-	SUBQ         $0x02, R10
+	ADDQ         R10, CX
+	ADDQ         R10, R8
+	PREFETCHT0   (R12)
+	ADDQ         136(AX), R12
+	LEAQ         (R9)(R11*2), R9
+	SUBQ         $0x02, R14
 	JGE          rows32_13_several
 
 rows32_13_rest:
-	ADDQ $0x02, R10
+	ADDQ $0x02, R14
 	JEQ  rows32_13_segment
 
 rows32_13_k:
@@ -3623,12 +3623,12 @@ rows32_13_k:
 	VBROADCASTSS (R8)(BX*1), Z2
 	VFMADD231PS  Z0, Z2, Z28
 	VFMADD231PS  Z1, Z2, Z29
-	ADDQ         R11, CX
-	ADDQ         R11, R8
-	ADDQ         R12, R9
-	PREFETCHT0   (R13)
-	ADDQ         136(AX), R13
-	DECQ         R10
+	ADDQ         R10, CX
+	ADDQ         R10, R8
+	PREFETCHT0   (R12)
+	ADDQ         136(AX), R12
+	ADDQ         R11, R9
+	DECQ         R14
 	JNE          rows32_13_k
 	JMP          rows32_13_segment
 
@@ -3907,29 +3907,29 @@ rows32_14_begin:
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
 	LEAQ       (SI)(DX*2), DI
-	MOVQ       80(AX), R11
-	MOVQ       88(AX), R12
-	XORQ       R14, R14
+	MOVQ       80(AX), R10
+	MOVQ       88(AX), R11
+	XORQ       R13, R13
 
 rows32_14_segment:
-	CMPQ R14, 48(AX)
+	CMPQ R13, 48(AX)
 	JGE  rows32_14_store
 	MOVQ 32(AX), R9
-	MOVQ (R9)(R14*8), R9
+	MOVQ (R9)(R13*8), R9
 	SHLQ $0x02, R9
 	ADDQ 176(AX), R9
 	MOVQ R9, CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
 	ADDQ 128(AX), R9
-	MOVQ R9, R13
+	MOVQ R9, R12
 	MOVQ 40(AX), R9
-	MOVQ (R9)(R14*8), R9
+	MOVQ (R9)(R13*8), R9
 	SHLQ $0x02, R9
 	ADDQ 192(AX), R9
-	INCQ R14
-	MOVQ 56(AX), R10
-	SUBQ $0x02, R10
+	INCQ R13
+	MOVQ 56(AX), R14
+	SUBQ $0x02, R14
 	JL   rows32_14_rest
 
 rows32_14_several:
@@ -3979,14 +3979,14 @@ rows32_14_several:
 	VBROADCASTSS (R8)(DX*4), Z3
 	VFMADD231PS  Z0, Z3, Z30
 	VFMADD231PS  Z1, Z3, Z31
-	ADDQ         R11, CX
-	ADDQ         R11, R8
-	PREFETCHT0   (R13)
-	ADDQ         136(AX), R13
-	VMOVUPS      (R9)(R12*1), Z0
-	PREFETCHT0   1024(R9)(R12*1)
-	VMOVUPS.Z    64(R9)(R12*1), K1, Z1
-	PREFETCHT0   1088(R9)(R12*1)
+	ADDQ         R10, CX
+	ADDQ         R10, R8
+	PREFETCHT0   (R12)
+	ADDQ         136(AX), R12
+	VMOVUPS      (R9)(R11*1), Z0
+	PREFETCHT0   1024(R9)(R11*1)
+	VMOVUPS.Z    64(R9)(R11*1), K1, Z1
+	PREFETCHT0   1088(R9)(R11*1)
 	VBROADCASTSS (CX), Z2
 	VFMADD231PS  Z0, Z2, Z4
 	VFMADD231PS  Z1, Z2, Z5
@@ -4029,16 +4029,16 @@ rows32_14_several:
 	VBROADCASTSS (R8)(DX*4), Z3
 	VFMADD231PS  Z0, Z3, Z30
 	VFMADD231PS  Z1, Z3, Z31
-	ADDQ         R11, CX
-	ADDQ         R11, R8
-	PREFETCHT0   (R13)
-	ADDQ         136(AX), R13
-	LEAQ         (R9)(R12*2), R9
-	SUBQ         $0x02, R10
+	ADDQ         R10, CX
+	ADDQ         R10, R8
+	PREFETCHT0   (R12)
+	ADDQ         136(AX), R12
+	LEAQ         (R9)(R11*2), R9
+	SUBQ         $0x02, R14
 	JGE          rows32_14_several
 
 rows32_14_rest:
-	ADDQ $0x02, R10
+	ADDQ $0x02, R14
 	JEQ  rows32_14_segment
 
 rows32_14_k:
@@ -4088,12 +4088,12 @@ rows32_14_k:
 	VBROADCASTSS (R8)(DX*4), Z3
 	VFMADD231PS  Z0, Z3, Z30
 	VFMADD231PS  Z1, Z3, Z31
-	ADDQ         R11, CX
-	ADDQ         R11, R8
-	ADDQ         R12, R9
-	PREFETCHT0   (R13)
-	ADDQ         136(AX), R13
-	DECQ         R10
+	ADDQ         R10, CX
+	ADDQ         R10, R8
+	PREFETCHT0   (R12)
+	ADDQ         136(AX), R12
+	ADDQ         R11, R9
+	DECQ         R14
 	JNE          rows32_14_k
 	JMP          rows32_14_segment
 
@@ -4334,67 +4334,67 @@ rows16_1_begin:
 	MOVQ       96(AX), DX
 	PREFETCHT0 (CX)
 	MOVQ       72(AX), CX
-	MOVQ       80(AX), SI
-	MOVQ       88(AX), DI
-	LEAQ       (DI)(DI*2), R9
-	XORQ       R10, R10
+	MOVQ       80(AX), BX
+	MOVQ       88(AX), SI
+	LEAQ       (SI)(SI*2), R8
+	XORQ       R9, R9
 
 rows16_1_segment:
-	CMPQ R10, 48(AX)
+	CMPQ R9, 48(AX)
 	JGE  rows16_1_store
 	MOVQ 32(AX), DX
-	MOVQ (DX)(R10*8), DX
+	MOVQ (DX)(R9*8), DX
 	SHLQ $0x02, DX
 	ADDQ 176(AX), DX
 	MOVQ DX, CX
 	ADDQ 128(AX), DX
-	MOVQ DX, R8
+	MOVQ DX, DI
 	MOVQ 40(AX), DX
-	MOVQ (DX)(R10*8), DX
+	MOVQ (DX)(R9*8), DX
 	SHLQ $0x02, DX
 	ADDQ 192(AX), DX
-	INCQ R10
-	MOVQ 56(AX), BX
-	SUBQ $0x04, BX
+	INCQ R9
+	MOVQ 56(AX), R10
+	SUBQ $0x04, R10
 	JL   rows16_1_rest
 
 rows16_1_several:
 	VMOVUPS.Z        (DX), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
-	ADDQ             SI, CX
-	PREFETCHT0       (R8)
-	ADDQ             136(AX), R8
-	VMOVUPS.Z        (DX)(DI*1), K1, Z0
+	ADDQ             BX, CX
+	PREFETCHT0       (DI)
+	ADDQ             136(AX), DI
+	VMOVUPS.Z        (DX)(SI*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
-	ADDQ             SI, CX
-	PREFETCHT0       (R8)
-	ADDQ             136(AX), R8
-	VMOVUPS.Z        (DX)(DI*2), K1, Z0
+	ADDQ             BX, CX
+	PREFETCHT0       (DI)
+	ADDQ             136(AX), DI
+	VMOVUPS.Z        (DX)(SI*2), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
-	ADDQ             SI, CX
-	PREFETCHT0       (R8)
-	ADDQ             136(AX), R8
-	VMOVUPS.Z        (DX)(R9*1), K1, Z0
+	ADDQ             BX, CX
+	PREFETCHT0       (DI)
+	ADDQ             136(AX), DI
+	VMOVUPS.Z        (DX)(R8*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
-	ADDQ             SI, CX
-	PREFETCHT0       (R8)
-	ADDQ             136(AX), R8
-	LEAQ             (DX)(DI*4), DX
-	SUBQ             $0x04, BX
+	ADDQ             BX, CX
+	PREFETCHT0       (DI)
+	ADDQ             136(AX), DI
+	LEAQ             (DX)(SI*4), DX
+	SUBQ             $0x04, R10
 	JGE              rows16_1_several
 
 rows16_1_rest:
-	ADDQ $0x04, BX
+	ADDQ $0x04, R10
 	JEQ  rows16_1_segment
 
 rows16_1_k:
 	VMOVUPS.Z        (DX), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
-	ADDQ             SI, CX
-	ADDQ             DI, DX
-	PREFETCHT0       (R8)
-	ADDQ             136(AX), R8
-	DECQ             BX
+	ADDQ             BX, CX
+	PREFETCHT0       (DI)
+	ADDQ             136(AX), DI
+	ADDQ             SI, DX
+	DECQ             R10
 	JNE              rows16_1_k
 	JMP              rows16_1_segment
 
@@ -4456,72 +4456,72 @@ rows16_2_begin:
 	ADDQ       DX, CX
 	PREFETCHT0 (CX)
 	MOVQ       72(AX), DX
-	MOVQ       80(AX), DI
-	MOVQ       88(AX), R8
-	LEAQ       (R8)(R8*2), R10
-	XORQ       R11, R11
+	MOVQ       80(AX), SI
+	MOVQ       88(AX), DI
+	LEAQ       (DI)(DI*2), R9
+	XORQ       R10, R10
 
 rows16_2_segment:
-	CMPQ R11, 48(AX)
+	CMPQ R10, 48(AX)
 	JGE  rows16_2_store
 	MOVQ 32(AX), BX
-	MOVQ (BX)(R11*8), BX
+	MOVQ (BX)(R10*8), BX
 	SHLQ $0x02, BX
 	ADDQ 176(AX), BX
 	MOVQ BX, CX
 	ADDQ 128(AX), BX
-	MOVQ BX, R9
+	MOVQ BX, R8
 	MOVQ 40(AX), BX
-	MOVQ (BX)(R11*8), BX
+	MOVQ (BX)(R10*8), BX
 	SHLQ $0x02, BX
 	ADDQ 192(AX), BX
-	INCQ R11
-	MOVQ 56(AX), SI
-	SUBQ $0x04, SI
+	INCQ R10
+	MOVQ 56(AX), R11
+	SUBQ $0x04, R11
 	JL   rows16_2_rest
 
 rows16_2_several:
 	VMOVUPS.Z        (BX), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
-	ADDQ             DI, CX
-	PREFETCHT0       (R9)
-	ADDQ             136(AX), R9
-	VMOVUPS.Z        (BX)(R8*1), K1, Z0
+	ADDQ             SI, CX
+	PREFETCHT0       (R8)
+	ADDQ             136(AX), R8
+	VMOVUPS.Z        (BX)(DI*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
-	ADDQ             DI, CX
-	PREFETCHT0       (R9)
-	ADDQ             136(AX), R9
-	VMOVUPS.Z        (BX)(R8*2), K1, Z0
+	ADDQ             SI, CX
+	PREFETCHT0       (R8)
+	ADDQ             136(AX), R8
+	VMOVUPS.Z        (BX)(DI*2), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
-	ADDQ             DI, CX
-	PREFETCHT0       (R9)
-	ADDQ             136(AX), R9
-	VMOVUPS.Z        (BX)(R10*1), K1, Z0
+	ADDQ             SI, CX
+	PREFETCHT0       (R8)
+	ADDQ             136(AX), R8
+	VMOVUPS.Z        (BX)(R9*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
-	ADDQ             DI, CX
-	PREFETCHT0       (R9)
-	ADDQ             136(AX), R9
-	LEAQ             (BX)(R8*4), BX
-	SUBQ             $0x04, SI
+	ADDQ             SI, CX
+	PREFETCHT0       (R8)
+	ADDQ             136(AX), R8
+	LEAQ             (BX)(DI*4), BX
+	SUBQ             $0x04, R11
 	JGE              rows16_2_several
 
 rows16_2_rest:
-	ADDQ $0x04, SI
+	ADDQ $0x04, R11
 	JEQ  rows16_2_segment
 
 rows16_2_k:
 	VMOVUPS.Z        (BX), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
-	ADDQ             DI, CX
-	ADDQ             R8, BX
-	PREFETCHT0       (R9)
-	ADDQ             136(AX), R9
-	DECQ             SI
+	ADDQ             SI, CX
+	PREFETCHT0       (R8)
+	ADDQ             136(AX), R8
+	ADDQ             DI, BX
+	DECQ             R11
 	JNE              rows16_2_k
 	JMP              rows16_2_segment
 
@@ -4593,28 +4593,28 @@ rows16_3_begin:
 	ADDQ       DX, CX
 	PREFETCHT0 (CX)
 	MOVQ       72(AX), DX
-	MOVQ       80(AX), DI
-	MOVQ       88(AX), R8
-	LEAQ       (R8)(R8*2), R10
-	XORQ       R11, R11
+	MOVQ       80(AX), SI
+	MOVQ       88(AX), DI
+	LEAQ       (DI)(DI*2), R9
+	XORQ       R10, R10
 
 rows16_3_segment:
-	CMPQ R11, 48(AX)
+	CMPQ R10, 48(AX)
 	JGE  rows16_3_store
 	MOVQ 32(AX), BX
-	MOVQ (BX)(R11*8), BX
+	MOVQ (BX)(R10*8), BX
 	SHLQ $0x02, BX
 	ADDQ 176(AX), BX
 	MOVQ BX, CX
 	ADDQ 128(AX), BX
-	MOVQ BX, R9
+	MOVQ BX, R8
 	MOVQ 40(AX), BX
-	MOVQ (BX)(R11*8), BX
+	MOVQ (BX)(R10*8), BX
 	SHLQ $0x02, BX
 	ADDQ 192(AX), BX
-	INCQ R11
-	MOVQ 56(AX), SI
-	SUBQ $0x04, SI
+	INCQ R10
+	MOVQ 56(AX), R11
+	SUBQ $0x04, R11
 	JL   rows16_3_rest
 
 rows16_3_several:
@@ -4622,36 +4622,36 @@ rows16_3_several:
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
-	ADDQ             DI, CX
-	PREFETCHT0       (R9)
-	ADDQ             136(AX), R9
-	VMOVUPS.Z        (BX)(R8*1), K1, Z0
+	ADDQ             SI, CX
+	PREFETCHT0       (R8)
+	ADDQ             136(AX), R8
+	VMOVUPS.Z        (BX)(DI*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
-	ADDQ             DI, CX
-	PREFETCHT0       (R9)
-	ADDQ             136(AX), R9
-	VMOVUPS.Z        (BX)(R8*2), K1, Z0
+	ADDQ             SI, CX
+	PREFETCHT0       (R8)
+	ADDQ             136(AX), R8
+	VMOVUPS.Z        (BX)(DI*2), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
-	ADDQ             DI, CX
-	PREFETCHT0       (R9)
-	ADDQ             136(AX), R9
-	VMOVUPS.Z        (BX)(R10*1), K1, Z0
+	ADDQ             SI, CX
+	PREFETCHT0       (R8)
+	ADDQ             136(AX), R8
+	VMOVUPS.Z        (BX)(R9*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
-	ADDQ             DI, CX
-	PREFETCHT0       (R9)
-	ADDQ             136(AX), R9
-	LEAQ             (BX)(R8*4), BX
-	SUBQ             $0x04, SI
+	ADDQ             SI, CX
+	PREFETCHT0       (R8)
+	ADDQ             136(AX), R8
+	LEAQ             (BX)(DI*4), BX
+	SUBQ             $0x04, R11
 	JGE              rows16_3_several
 
 rows16_3_rest:
-	ADDQ $0x04, SI
+	ADDQ $0x04, R11
 	JEQ  rows16_3_segment
 
 rows16_3_k:
@@ -4659,11 +4659,11 @@ rows16_3_k:
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
-	ADDQ             DI, CX
-	ADDQ             R8, BX
-	PREFETCHT0       (R9)
-	ADDQ             136(AX), R9
-	DECQ             SI
+	ADDQ             SI, CX
+	PREFETCHT0       (R8)
+	ADDQ             136(AX), R8
+	ADDQ             DI, BX
+	DECQ             R11
 	JNE              rows16_3_k
 	JMP              rows16_3_segment
 
@@ -4746,28 +4746,28 @@ rows16_4_begin:
 	PREFETCHT0 (CX)
 	MOVQ       72(AX), DX
 	LEAQ       (DX)(DX*2), BX
-	MOVQ       80(AX), R8
-	MOVQ       88(AX), R9
-	LEAQ       (R9)(R9*2), R11
-	XORQ       R12, R12
+	MOVQ       80(AX), DI
+	MOVQ       88(AX), R8
+	LEAQ       (R8)(R8*2), R10
+	XORQ       R11, R11
 
 rows16_4_segment:
-	CMPQ R12, 48(AX)
+	CMPQ R11, 48(AX)
 	JGE  rows16_4_store
 	MOVQ 32(AX), SI
-	MOVQ (SI)(R12*8), SI
+	MOVQ (SI)(R11*8), SI
 	SHLQ $0x02, SI
 	ADDQ 176(AX), SI
 	MOVQ SI, CX
 	ADDQ 128(AX), SI
-	MOVQ SI, R10
+	MOVQ SI, R9
 	MOVQ 40(AX), SI
-	MOVQ (SI)(R12*8), SI
+	MOVQ (SI)(R11*8), SI
 	SHLQ $0x02, SI
 	ADDQ 192(AX), SI
-	INCQ R12
-	MOVQ 56(AX), DI
-	SUBQ $0x04, DI
+	INCQ R11
+	MOVQ 56(AX), R12
+	SUBQ $0x04, R12
 	JL   rows16_4_rest
 
 rows16_4_several:
@@ -4776,39 +4776,39 @@ rows16_4_several:
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
 	VFMADD231PS.BCST (CX)(BX*1), Z0, Z7
-	ADDQ             R8, CX
-	PREFETCHT0       (R10)
-	ADDQ             136(AX), R10
-	VMOVUPS.Z        (SI)(R9*1), K1, Z0
+	ADDQ             DI, CX
+	PREFETCHT0       (R9)
+	ADDQ             136(AX), R9
+	VMOVUPS.Z        (SI)(R8*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
 	VFMADD231PS.BCST (CX)(BX*1), Z0, Z7
-	ADDQ             R8, CX
-	PREFETCHT0       (R10)
-	ADDQ             136(AX), R10
-	VMOVUPS.Z        (SI)(R9*2), K1, Z0
+	ADDQ             DI, CX
+	PREFETCHT0       (R9)
+	ADDQ             136(AX), R9
+	VMOVUPS.Z        (SI)(R8*2), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
 	VFMADD231PS.BCST (CX)(BX*1), Z0, Z7
-	ADDQ             R8, CX
-	PREFETCHT0       (R10)
-	ADDQ             136(AX), R10
-	VMOVUPS.Z        (SI)(R11*1), K1, Z0
+	ADDQ             DI, CX
+	PREFETCHT0       (R9)
+	ADDQ             136(AX), R9
+	VMOVUPS.Z        (SI)(R10*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
 	VFMADD231PS.BCST (CX)(BX*1), Z0, Z7
-	ADDQ             R8, CX
-	PREFETCHT0       (R10)
-	ADDQ             136(AX), R10
-	LEAQ             (SI)(R9*4), SI
-	SUBQ             $0x04, DI
+	ADDQ             DI, CX
+	PREFETCHT0       (R9)
+	ADDQ             136(AX), R9
+	LEAQ             (SI)(R8*4), SI
+	SUBQ             $0x04, R12
 	JGE              rows16_4_several
 
 rows16_4_rest:
-	ADDQ $0x04, DI
+	ADDQ $0x04, R12
 	JEQ  rows16_4_segment
 
 rows16_4_k:
@@ -4817,11 +4817,11 @@ rows16_4_k:
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
 	VFMADD231PS.BCST (CX)(BX*1), Z0, Z7
-	ADDQ             R8, CX
-	ADDQ             R9, SI
-	PREFETCHT0       (R10)
-	ADDQ             136(AX), R10
-	DECQ             DI
+	ADDQ             DI, CX
+	PREFETCHT0       (R9)
+	ADDQ             136(AX), R9
+	ADDQ             R8, SI
+	DECQ             R12
 	JNE              rows16_4_k
 	JMP              rows16_4_segment
 
@@ -4914,28 +4914,28 @@ rows16_5_begin:
 	PREFETCHT0 (CX)
 	MOVQ       72(AX), DX
 	LEAQ       (DX)(DX*2), BX
-	MOVQ       80(AX), R8
-	MOVQ       88(AX), R9
-	LEAQ       (R9)(R9*2), R11
-	XORQ       R12, R12
+	MOVQ       80(AX), DI
+	MOVQ       88(AX), R8
+	LEAQ       (R8)(R8*2), R10
+	XORQ       R11, R11
 
 rows16_5_segment:
-	CMPQ R12, 48(AX)
+	CMPQ R11, 48(AX)
 	JGE  rows16_5_store
 	MOVQ 32(AX), SI
-	MOVQ (SI)(R12*8), SI
+	MOVQ (SI)(R11*8), SI
 	SHLQ $0x02, SI
 	ADDQ 176(AX), SI
 	MOVQ SI, CX
 	ADDQ 128(AX), SI
-	MOVQ SI, R10
+	MOVQ SI, R9
 	MOVQ 40(AX), SI
-	MOVQ (SI)(R12*8), SI
+	MOVQ (SI)(R11*8), SI
 	SHLQ $0x02, SI
 	ADDQ 192(AX), SI
-	INCQ R12
-	MOVQ 56(AX), DI
-	SUBQ $0x04, DI
+	INCQ R11
+	MOVQ 56(AX), R12
+	SUBQ $0x04, R12
 	JL   rows16_5_rest
 
 rows16_5_several:
@@ -4945,42 +4945,42 @@ rows16_5_several:
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
 	VFMADD231PS.BCST (CX)(BX*1), Z0, Z7
 	VFMADD231PS.BCST (CX)(DX*4), Z0, Z8
-	ADDQ             R8, CX
-	PREFETCHT0       (R10)
-	ADDQ             136(AX), R10
-	VMOVUPS.Z        (SI)(R9*1), K1, Z0
+	ADDQ             DI, CX
+	PREFETCHT0       (R9)
+	ADDQ             136(AX), R9
+	VMOVUPS.Z        (SI)(R8*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
 	VFMADD231PS.BCST (CX)(BX*1), Z0, Z7
 	VFMADD231PS.BCST (CX)(DX*4), Z0, Z8
-	ADDQ             R8, CX
-	PREFETCHT0       (R10)
-	ADDQ             136(AX), R10
-	VMOVUPS.Z        (SI)(R9*2), K1, Z0
+	ADDQ             DI, CX
+	PREFETCHT0       (R9)
+	ADDQ             136(AX), R9
+	VMOVUPS.Z        (SI)(R8*2), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
 	VFMADD231PS.BCST (CX)(BX*1), Z0, Z7
 	VFMADD231PS.BCST (CX)(DX*4), Z0, Z8
-	ADDQ             R8, CX
-	PREFETCHT0       (R10)
-	ADDQ             136(AX), R10
-	VMOVUPS.Z        (SI)(R11*1), K1, Z0
+	ADDQ             DI, CX
+	PREFETCHT0       (R9)
+	ADDQ             136(AX), R9
+	VMOVUPS.Z        (SI)(R10*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
 	VFMADD231PS.BCST (CX)(BX*1), Z0, Z7
 	VFMADD231PS.BCST (CX)(DX*4), Z0, Z8
-	ADDQ             R8, CX
-	PREFETCHT0       (R10)
-	ADDQ             136(AX), R10
-	LEAQ             (SI)(R9*4), SI
-	SUBQ             $0x04, DI
+	ADDQ             DI, CX
+	PREFETCHT0       (R9)
+	ADDQ             136(AX), R9
+	LEAQ             (SI)(R8*4), SI
+	SUBQ             $0x04, R12
 	JGE              rows16_5_several
 
 rows16_5_rest:
-	ADDQ $0x04, DI
+	ADDQ $0x04, R12
 	JEQ  rows16_5_segment
 
 rows16_5_k:
@@ -4990,11 +4990,11 @@ rows16_5_k:
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
 	VFMADD231PS.BCST (CX)(BX*1), Z0, Z7
 	VFMADD231PS.BCST (CX)(DX*4), Z0, Z8
-	ADDQ             R8, CX
-	ADDQ             R9, SI
-	PREFETCHT0       (R10)
-	ADDQ             136(AX), R10
-	DECQ             DI
+	ADDQ             DI, CX
+	PREFETCHT0       (R9)
+	ADDQ             136(AX), R9
+	ADDQ             R8, SI
+	DECQ             R12
 	JNE              rows16_5_k
 	JMP              rows16_5_segment
 
@@ -5098,28 +5098,28 @@ rows16_6_begin:
 	MOVQ       72(AX), DX
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
-	MOVQ       80(AX), R9
-	MOVQ       88(AX), R10
-	LEAQ       (R10)(R10*2), R12
-	XORQ       R13, R13
+	MOVQ       80(AX), R8
+	MOVQ       88(AX), R9
+	LEAQ       (R9)(R9*2), R11
+	XORQ       R12, R12
 
 rows16_6_segment:
-	CMPQ R13, 48(AX)
+	CMPQ R12, 48(AX)
 	JGE  rows16_6_store
 	MOVQ 32(AX), DI
-	MOVQ (DI)(R13*8), DI
+	MOVQ (DI)(R12*8), DI
 	SHLQ $0x02, DI
 	ADDQ 176(AX), DI
 	MOVQ DI, CX
 	ADDQ 128(AX), DI
-	MOVQ DI, R11
+	MOVQ DI, R10
 	MOVQ 40(AX), DI
-	MOVQ (DI)(R13*8), DI
+	MOVQ (DI)(R12*8), DI
 	SHLQ $0x02, DI
 	ADDQ 192(AX), DI
-	INCQ R13
-	MOVQ 56(AX), R8
-	SUBQ $0x04, R8
+	INCQ R12
+	MOVQ 56(AX), R13
+	SUBQ $0x04, R13
 	JL   rows16_6_rest
 
 rows16_6_several:
@@ -5130,45 +5130,45 @@ rows16_6_several:
 	VFMADD231PS.BCST (CX)(BX*1), Z0, Z7
 	VFMADD231PS.BCST (CX)(DX*4), Z0, Z8
 	VFMADD231PS.BCST (CX)(SI*1), Z0, Z9
-	ADDQ             R9, CX
-	PREFETCHT0       (R11)
-	ADDQ             136(AX), R11
-	VMOVUPS.Z        (DI)(R10*1), K1, Z0
+	ADDQ             R8, CX
+	PREFETCHT0       (R10)
+	ADDQ             136(AX), R10
+	VMOVUPS.Z        (DI)(R9*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
 	VFMADD231PS.BCST (CX)(BX*1), Z0, Z7
 	VFMADD231PS.BCST (CX)(DX*4), Z0, Z8
 	VFMADD231PS.BCST (CX)(SI*1), Z0, Z9
-	ADDQ             R9, CX
-	PREFETCHT0       (R11)
-	ADDQ             136(AX), R11
-	VMOVUPS.Z        (DI)(R10*2), K1, Z0
+	ADDQ             R8, CX
+	PREFETCHT0       (R10)
+	ADDQ             136(AX), R10
+	VMOVUPS.Z        (DI)(R9*2), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
 	VFMADD231PS.BCST (CX)(BX*1), Z0, Z7
 	VFMADD231PS.BCST (CX)(DX*4), Z0, Z8
 	VFMADD231PS.BCST (CX)(SI*1), Z0, Z9
-	ADDQ             R9, CX
-	PREFETCHT0       (R11)
-	ADDQ             136(AX), R11
-	VMOVUPS.Z        (DI)(R12*1), K1, Z0
+	ADDQ             R8, CX
+	PREFETCHT0       (R10)
+	ADDQ             136(AX), R10
+	VMOVUPS.Z        (DI)(R11*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
 	VFMADD231PS.BCST (CX)(BX*1), Z0, Z7
 	VFMADD231PS.BCST (CX)(DX*4), Z0, Z8
 	VFMADD231PS.BCST (CX)(SI*1), Z0, Z9
-	ADDQ             R9, CX
-	PREFETCHT0       (R11)
-	ADDQ             136(AX), R11
-	LEAQ             (DI)(R10*4), DI
-	SUBQ             $0x04, R8
+	ADDQ             R8, CX
+	PREFETCHT0       (R10)
+	ADDQ             136(AX), R10
+	LEAQ             (DI)(R9*4), DI
+	SUBQ             $0x04, R13
 	JGE              rows16_6_several
 
 rows16_6_rest:
-	ADDQ $0x04, R8
+	ADDQ $0x04, R13
 	JEQ  rows16_6_segment
 
 rows16_6_k:
@@ -5179,11 +5179,11 @@ rows16_6_k:
 	VFMADD231PS.BCST (CX)(BX*1), Z0, Z7
 	VFMADD231PS.BCST (CX)(DX*4), Z0, Z8
 	VFMADD231PS.BCST (CX)(SI*1), Z0, Z9
-	ADDQ             R9, CX
-	ADDQ             R10, DI
-	PREFETCHT0       (R11)
-	ADDQ             136(AX), R11
-	DECQ             R8
+	ADDQ             R8, CX
+	PREFETCHT0       (R10)
+	ADDQ             136(AX), R10
+	ADDQ             R9, DI
+	DECQ             R13
 	JNE              rows16_6_k
 	JMP              rows16_6_segment
 
@@ -5297,28 +5297,28 @@ rows16_7_begin:
 	MOVQ       72(AX), DX
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
-	MOVQ       80(AX), R9
-	MOVQ       88(AX), R10
-	LEAQ       (R10)(R10*2), R12
-	XORQ       R13, R13
+	MOVQ       80(AX), R8
+	MOVQ       88(AX), R9
+	LEAQ       (R9)(R9*2), R11
+	XORQ       R12, R12
 
 rows16_7_segment:
-	CMPQ R13, 48(AX)
+	CMPQ R12, 48(AX)
 	JGE  rows16_7_store
 	MOVQ 32(AX), DI
-	MOVQ (DI)(R13*8), DI
+	MOVQ (DI)(R12*8), DI
 	SHLQ $0x02, DI
 	ADDQ 176(AX), DI
 	MOVQ DI, CX
 	ADDQ 128(AX), DI
-	MOVQ DI, R11
+	MOVQ DI, R10
 	MOVQ 40(AX), DI
-	MOVQ (DI)(R13*8), DI
+	MOVQ (DI)(R12*8), DI
 	SHLQ $0x02, DI
 	ADDQ 192(AX), DI
-	INCQ R13
-	MOVQ 56(AX), R8
-	SUBQ $0x04, R8
+	INCQ R12
+	MOVQ 56(AX), R13
+	SUBQ $0x04, R13
 	JL   rows16_7_rest
 
 rows16_7_several:
@@ -5330,10 +5330,10 @@ rows16_7_several:
 	VFMADD231PS.BCST (CX)(DX*4), Z0, Z8
 	VFMADD231PS.BCST (CX)(SI*1), Z0, Z9
 	VFMADD231PS.BCST (CX)(BX*2), Z0, Z10
-	ADDQ             R9, CX
-	PREFETCHT0       (R11)
-	ADDQ             136(AX), R11
-	VMOVUPS.Z        (DI)(R10*1), K1, Z0
+	ADDQ             R8, CX
+	PREFETCHT0       (R10)
+	ADDQ             136(AX), R10
+	VMOVUPS.Z        (DI)(R9*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -5341,10 +5341,10 @@ rows16_7_several:
 	VFMADD231PS.BCST (CX)(DX*4), Z0, Z8
 	VFMADD231PS.BCST (CX)(SI*1), Z0, Z9
 	VFMADD231PS.BCST (CX)(BX*2), Z0, Z10
-	ADDQ             R9, CX
-	PREFETCHT0       (R11)
-	ADDQ             136(AX), R11
-	VMOVUPS.Z        (DI)(R10*2), K1, Z0
+	ADDQ             R8, CX
+	PREFETCHT0       (R10)
+	ADDQ             136(AX), R10
+	VMOVUPS.Z        (DI)(R9*2), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -5352,10 +5352,10 @@ rows16_7_several:
 	VFMADD231PS.BCST (CX)(DX*4), Z0, Z8
 	VFMADD231PS.BCST (CX)(SI*1), Z0, Z9
 	VFMADD231PS.BCST (CX)(BX*2), Z0, Z10
-	ADDQ             R9, CX
-	PREFETCHT0       (R11)
-	ADDQ             136(AX), R11
-	VMOVUPS.Z        (DI)(R12*1), K1, Z0
+	ADDQ             R8, CX
+	PREFETCHT0       (R10)
+	ADDQ             136(AX), R10
+	VMOVUPS.Z        (DI)(R11*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -5363,15 +5363,15 @@ rows16_7_several:
 	VFMADD231PS.BCST (CX)(DX*4), Z0, Z8
 	VFMADD231PS.BCST (CX)(SI*1), Z0, Z9
 	VFMADD231PS.BCST (CX)(BX*2), Z0, Z10
-	ADDQ             R9, CX
-	PREFETCHT0       (R11)
-	ADDQ             136(AX), R11
-	LEAQ             (DI)(R10*4), DI
-	SUBQ             $0x04, R8
+	ADDQ             R8, CX
+	PREFETCHT0       (R10)
+	ADDQ             136(AX), R10
+	LEAQ             (DI)(R9*4), DI
+	SUBQ             $0x04, R13
 	JGE              rows16_7_several
 
 rows16_7_rest:
-	ADDQ $0x04, R8
+	ADDQ $0x04, R13
 	JEQ  rows16_7_segment
 
 rows16_7_k:
@@ -5383,11 +5383,11 @@ rows16_7_k:
 	VFMADD231PS.BCST (CX)(DX*4), Z0, Z8
 	VFMADD231PS.BCST (CX)(SI*1), Z0, Z9
 	VFMADD231PS.BCST (CX)(BX*2), Z0, Z10
-	ADDQ             R9, CX
-	ADDQ             R10, DI
-	PREFETCHT0       (R11)
-	ADDQ             136(AX), R11
-	DECQ             R8
+	ADDQ             R8, CX
+	PREFETCHT0       (R10)
+	ADDQ             136(AX), R10
+	ADDQ             R9, DI
+	DECQ             R13
 	JNE              rows16_7_k
 	JMP              rows16_7_segment
 
@@ -5512,28 +5512,28 @@ rows16_8_begin:
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
 	LEAQ       (SI)(DX*2), DI
-	MOVQ       80(AX), R10
-	MOVQ       88(AX), R11
-	LEAQ       (R11)(R11*2), R13
-	XORQ       R14, R14
+	MOVQ       80(AX), R9
+	MOVQ       88(AX), R10
+	LEAQ       (R10)(R10*2), R12
+	XORQ       R13, R13
 
 rows16_8_segment:
-	CMPQ R14, 48(AX)
+	CMPQ R13, 48(AX)
 	JGE  rows16_8_store
 	MOVQ 32(AX), R8
-	MOVQ (R8)(R14*8), R8
+	MOVQ (R8)(R13*8), R8
 	SHLQ $0x02, R8
 	ADDQ 176(AX), R8
 	MOVQ R8, CX
 	ADDQ 128(AX), R8
-	MOVQ R8, R12
+	MOVQ R8, R11
 	MOVQ 40(AX), R8
-	MOVQ (R8)(R14*8), R8
+	MOVQ (R8)(R13*8), R8
 	SHLQ $0x02, R8
 	ADDQ 192(AX), R8
-	INCQ R14
-	MOVQ 56(AX), R9
-	SUBQ $0x04, R9
+	INCQ R13
+	MOVQ 56(AX), R14
+	SUBQ $0x04, R14
 	JL   rows16_8_rest
 
 rows16_8_several:
@@ -5546,10 +5546,10 @@ rows16_8_several:
 	VFMADD231PS.BCST (CX)(SI*1), Z0, Z9
 	VFMADD231PS.BCST (CX)(BX*2), Z0, Z10
 	VFMADD231PS.BCST (CX)(DI*1), Z0, Z11
-	ADDQ             R10, CX
-	PREFETCHT0       (R12)
-	ADDQ             136(AX), R12
-	VMOVUPS.Z        (R8)(R11*1), K1, Z0
+	ADDQ             R9, CX
+	PREFETCHT0       (R11)
+	ADDQ             136(AX), R11
+	VMOVUPS.Z        (R8)(R10*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -5558,10 +5558,10 @@ rows16_8_several:
 	VFMADD231PS.BCST (CX)(SI*1), Z0, Z9
 	VFMADD231PS.BCST (CX)(BX*2), Z0, Z10
 	VFMADD231PS.BCST (CX)(DI*1), Z0, Z11
-	ADDQ             R10, CX
-	PREFETCHT0       (R12)
-	ADDQ             136(AX), R12
-	VMOVUPS.Z        (R8)(R11*2), K1, Z0
+	ADDQ             R9, CX
+	PREFETCHT0       (R11)
+	ADDQ             136(AX), R11
+	VMOVUPS.Z        (R8)(R10*2), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -5570,10 +5570,10 @@ rows16_8_several:
 	VFMADD231PS.BCST (CX)(SI*1), Z0, Z9
 	VFMADD231PS.BCST (CX)(BX*2), Z0, Z10
 	VFMADD231PS.BCST (CX)(DI*1), Z0, Z11
-	ADDQ             R10, CX
-	PREFETCHT0       (R12)
-	ADDQ             136(AX), R12
-	VMOVUPS.Z        (R8)(R13*1), K1, Z0
+	ADDQ             R9, CX
+	PREFETCHT0       (R11)
+	ADDQ             136(AX), R11
+	VMOVUPS.Z        (R8)(R12*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -5582,15 +5582,15 @@ rows16_8_several:
 	VFMADD231PS.BCST (CX)(SI*1), Z0, Z9
 	VFMADD231PS.BCST (CX)(BX*2), Z0, Z10
 	VFMADD231PS.BCST (CX)(DI*1), Z0, Z11
-	ADDQ             R10, CX
-	PREFETCHT0       (R12)
-	ADDQ             136(AX), R12
-	LEAQ             (R8)(R11*4), R8
-	SUBQ             $0x04, R9
+	ADDQ             R9, CX
+	PREFETCHT0       (R11)
+	ADDQ             136(AX), R11
+	LEAQ             (R8)(R10*4), R8
+	SUBQ             $0x04, R14
 	JGE              rows16_8_several
 
 rows16_8_rest:
-	ADDQ $0x04, R9
+	ADDQ $0x04, R14
 	JEQ  rows16_8_segment
 
 rows16_8_k:
@@ -5603,11 +5603,11 @@ rows16_8_k:
 	VFMADD231PS.BCST (CX)(SI*1), Z0, Z9
 	VFMADD231PS.BCST (CX)(BX*2), Z0, Z10
 	VFMADD231PS.BCST (CX)(DI*1), Z0, Z11
-	ADDQ             R10, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R12)
-	ADDQ             136(AX), R12
-	DECQ             R9
+	ADDQ             R9, CX
+	PREFETCHT0       (R11)
+	ADDQ             136(AX), R11
+	ADDQ             R10, R8
+	DECQ             R14
 	JNE              rows16_8_k
 	JMP              rows16_8_segment
 
@@ -5742,28 +5742,28 @@ rows16_9_begin:
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
 	LEAQ       (SI)(DX*2), DI
-	MOVQ       80(AX), R10
-	MOVQ       88(AX), R11
-	LEAQ       (R11)(R11*2), R13
-	XORQ       R14, R14
+	MOVQ       80(AX), R9
+	MOVQ       88(AX), R10
+	LEAQ       (R10)(R10*2), R12
+	XORQ       R13, R13
 
 rows16_9_segment:
-	CMPQ R14, 48(AX)
+	CMPQ R13, 48(AX)
 	JGE  rows16_9_store
 	MOVQ 32(AX), R8
-	MOVQ (R8)(R14*8), R8
+	MOVQ (R8)(R13*8), R8
 	SHLQ $0x02, R8
 	ADDQ 176(AX), R8
 	MOVQ R8, CX
 	ADDQ 128(AX), R8
-	MOVQ R8, R12
+	MOVQ R8, R11
 	MOVQ 40(AX), R8
-	MOVQ (R8)(R14*8), R8
+	MOVQ (R8)(R13*8), R8
 	SHLQ $0x02, R8
 	ADDQ 192(AX), R8
-	INCQ R14
-	MOVQ 56(AX), R9
-	SUBQ $0x04, R9
+	INCQ R13
+	MOVQ 56(AX), R14
+	SUBQ $0x04, R14
 	JL   rows16_9_rest
 
 rows16_9_several:
@@ -5777,10 +5777,10 @@ rows16_9_several:
 	VFMADD231PS.BCST (CX)(BX*2), Z0, Z10
 	VFMADD231PS.BCST (CX)(DI*1), Z0, Z11
 	VFMADD231PS.BCST (CX)(DX*8), Z0, Z12
-	ADDQ             R10, CX
-	PREFETCHT0       (R12)
-	ADDQ             136(AX), R12
-	VMOVUPS.Z        (R8)(R11*1), K1, Z0
+	ADDQ             R9, CX
+	PREFETCHT0       (R11)
+	ADDQ             136(AX), R11
+	VMOVUPS.Z        (R8)(R10*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -5790,10 +5790,10 @@ rows16_9_several:
 	VFMADD231PS.BCST (CX)(BX*2), Z0, Z10
 	VFMADD231PS.BCST (CX)(DI*1), Z0, Z11
 	VFMADD231PS.BCST (CX)(DX*8), Z0, Z12
-	ADDQ             R10, CX
-	PREFETCHT0       (R12)
-	ADDQ             136(AX), R12
-	VMOVUPS.Z        (R8)(R11*2), K1, Z0
+	ADDQ             R9, CX
+	PREFETCHT0       (R11)
+	ADDQ             136(AX), R11
+	VMOVUPS.Z        (R8)(R10*2), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -5803,10 +5803,10 @@ rows16_9_several:
 	VFMADD231PS.BCST (CX)(BX*2), Z0, Z10
 	VFMADD231PS.BCST (CX)(DI*1), Z0, Z11
 	VFMADD231PS.BCST (CX)(DX*8), Z0, Z12
-	ADDQ             R10, CX
-	PREFETCHT0       (R12)
-	ADDQ             136(AX), R12
-	VMOVUPS.Z        (R8)(R13*1), K1, Z0
+	ADDQ             R9, CX
+	PREFETCHT0       (R11)
+	ADDQ             136(AX), R11
+	VMOVUPS.Z        (R8)(R12*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -5816,15 +5816,15 @@ rows16_9_several:
 	VFMADD231PS.BCST (CX)(BX*2), Z0, Z10
 	VFMADD231PS.BCST (CX)(DI*1), Z0, Z11
 	VFMADD231PS.BCST (CX)(DX*8), Z0, Z12
-	ADDQ             R10, CX
-	PREFETCHT0       (R12)
-	ADDQ             136(AX), R12
-	LEAQ             (R8)(R11*4), R8
-	SUBQ             $0x04, R9
+	ADDQ             R9, CX
+	PREFETCHT0       (R11)
+	ADDQ             136(AX), R11
+	LEAQ             (R8)(R10*4), R8
+	SUBQ             $0x04, R14
 	JGE              rows16_9_several
 
 rows16_9_rest:
-	ADDQ $0x04, R9
+	ADDQ $0x04, R14
 	JEQ  rows16_9_segment
 
 rows16_9_k:
@@ -5838,11 +5838,11 @@ rows16_9_k:
 	VFMADD231PS.BCST (CX)(BX*2), Z0, Z10
 	VFMADD231PS.BCST (CX)(DI*1), Z0, Z11
 	VFMADD231PS.BCST (CX)(DX*8), Z0, Z12
-	ADDQ             R10, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R12)
-	ADDQ             136(AX), R12
-	DECQ             R9
+	ADDQ             R9, CX
+	PREFETCHT0       (R11)
+	ADDQ             136(AX), R11
+	ADDQ             R10, R8
+	DECQ             R14
 	JNE              rows16_9_k
 	JMP              rows16_9_segment
 
@@ -5987,30 +5987,30 @@ rows16_10_begin:
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
 	LEAQ       (SI)(DX*2), DI
-	MOVQ       80(AX), R11
-	MOVQ       88(AX), R12
-	LEAQ       (R12)(R12*2), R14
-	XORQ       R15, R15
+	MOVQ       80(AX), R10
+	MOVQ       88(AX), R11
+	LEAQ       (R11)(R11*2), R13
+	XORQ       R14, R14
 
 rows16_10_segment:
-	CMPQ R15, 48(AX)
+	CMPQ R14, 48(AX)
 	JGE  rows16_10_store
 	MOVQ 32(AX), R9
-	MOVQ (R9)(R15*8), R9
+	MOVQ (R9)(R14*8), R9
 	SHLQ $0x02, R9
 	ADDQ 176(AX), R9
 	MOVQ R9, CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
 	ADDQ 128(AX), R9
-	MOVQ R9, R13
+	MOVQ R9, R12
 	MOVQ 40(AX), R9
-	MOVQ (R9)(R15*8), R9
+	MOVQ (R9)(R14*8), R9
 	SHLQ $0x02, R9
 	ADDQ 192(AX), R9
-	INCQ R15
-	MOVQ 56(AX), R10
-	SUBQ $0x04, R10
+	INCQ R14
+	MOVQ 56(AX), R15
+	SUBQ $0x04, R15
 	JL   rows16_10_rest
 
 rows16_10_several:
@@ -6025,11 +6025,11 @@ rows16_10_several:
 	VFMADD231PS.BCST (CX)(DI*1), Z0, Z11
 	VFMADD231PS.BCST (CX)(DX*8), Z0, Z12
 	VFMADD231PS.BCST (R8), Z0, Z13
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R12*1), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R11*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -6040,11 +6040,11 @@ rows16_10_several:
 	VFMADD231PS.BCST (CX)(DI*1), Z0, Z11
 	VFMADD231PS.BCST (CX)(DX*8), Z0, Z12
 	VFMADD231PS.BCST (R8), Z0, Z13
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R12*2), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R11*2), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -6055,11 +6055,11 @@ rows16_10_several:
 	VFMADD231PS.BCST (CX)(DI*1), Z0, Z11
 	VFMADD231PS.BCST (CX)(DX*8), Z0, Z12
 	VFMADD231PS.BCST (R8), Z0, Z13
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R14*1), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R13*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -6070,16 +6070,16 @@ rows16_10_several:
 	VFMADD231PS.BCST (CX)(DI*1), Z0, Z11
 	VFMADD231PS.BCST (CX)(DX*8), Z0, Z12
 	VFMADD231PS.BCST (R8), Z0, Z13
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	LEAQ             (R9)(R12*4), R9
-	SUBQ             $0x04, R10
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	LEAQ             (R9)(R11*4), R9
+	SUBQ             $0x04, R15
 	JGE              rows16_10_several
 
 rows16_10_rest:
-	ADDQ $0x04, R10
+	ADDQ $0x04, R15
 	JEQ  rows16_10_segment
 
 rows16_10_k:
@@ -6094,12 +6094,12 @@ rows16_10_k:
 	VFMADD231PS.BCST (CX)(DI*1), Z0, Z11
 	VFMADD231PS.BCST (CX)(DX*8), Z0, Z12
 	VFMADD231PS.BCST (R8), Z0, Z13
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	ADDQ             R12, R9
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	DECQ             R10
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	ADDQ             R11, R9
+	DECQ             R15
 	JNE              rows16_10_k
 	JMP              rows16_10_segment
 
@@ -6254,30 +6254,30 @@ rows16_11_begin:
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
 	LEAQ       (SI)(DX*2), DI
-	MOVQ       80(AX), R11
-	MOVQ       88(AX), R12
-	LEAQ       (R12)(R12*2), R14
-	XORQ       R15, R15
+	MOVQ       80(AX), R10
+	MOVQ       88(AX), R11
+	LEAQ       (R11)(R11*2), R13
+	XORQ       R14, R14
 
 rows16_11_segment:
-	CMPQ R15, 48(AX)
+	CMPQ R14, 48(AX)
 	JGE  rows16_11_store
 	MOVQ 32(AX), R9
-	MOVQ (R9)(R15*8), R9
+	MOVQ (R9)(R14*8), R9
 	SHLQ $0x02, R9
 	ADDQ 176(AX), R9
 	MOVQ R9, CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
 	ADDQ 128(AX), R9
-	MOVQ R9, R13
+	MOVQ R9, R12
 	MOVQ 40(AX), R9
-	MOVQ (R9)(R15*8), R9
+	MOVQ (R9)(R14*8), R9
 	SHLQ $0x02, R9
 	ADDQ 192(AX), R9
-	INCQ R15
-	MOVQ 56(AX), R10
-	SUBQ $0x04, R10
+	INCQ R14
+	MOVQ 56(AX), R15
+	SUBQ $0x04, R15
 	JL   rows16_11_rest
 
 rows16_11_several:
@@ -6293,11 +6293,11 @@ rows16_11_several:
 	VFMADD231PS.BCST (CX)(DX*8), Z0, Z12
 	VFMADD231PS.BCST (R8), Z0, Z13
 	VFMADD231PS.BCST (R8)(DX*1), Z0, Z14
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R12*1), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R11*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -6309,11 +6309,11 @@ rows16_11_several:
 	VFMADD231PS.BCST (CX)(DX*8), Z0, Z12
 	VFMADD231PS.BCST (R8), Z0, Z13
 	VFMADD231PS.BCST (R8)(DX*1), Z0, Z14
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R12*2), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R11*2), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -6325,11 +6325,11 @@ rows16_11_several:
 	VFMADD231PS.BCST (CX)(DX*8), Z0, Z12
 	VFMADD231PS.BCST (R8), Z0, Z13
 	VFMADD231PS.BCST (R8)(DX*1), Z0, Z14
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R14*1), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R13*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -6341,16 +6341,16 @@ rows16_11_several:
 	VFMADD231PS.BCST (CX)(DX*8), Z0, Z12
 	VFMADD231PS.BCST (R8), Z0, Z13
 	VFMADD231PS.BCST (R8)(DX*1), Z0, Z14
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	LEAQ             (R9)(R12*4), R9
-	SUBQ             $0x04, R10
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	LEAQ             (R9)(R11*4), R9
+	SUBQ             $0x04, R15
 	JGE              rows16_11_several
 
 rows16_11_rest:
-	ADDQ $0x04, R10
+	ADDQ $0x04, R15
 	JEQ  rows16_11_segment
 
 rows16_11_k:
@@ -6366,12 +6366,12 @@ rows16_11_k:
 	VFMADD231PS.BCST (CX)(DX*8), Z0, Z12
 	VFMADD231PS.BCST (R8), Z0, Z13
 	VFMADD231PS.BCST (R8)(DX*1), Z0, Z14
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	ADDQ             R12, R9
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	DECQ             R10
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	ADDQ             R11, R9
+	DECQ             R15
 	JNE              rows16_11_k
 	JMP              rows16_11_segment
 
@@ -6536,30 +6536,30 @@ rows16_12_begin:
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
 	LEAQ       (SI)(DX*2), DI
-	MOVQ       80(AX), R11
-	MOVQ       88(AX), R12
-	LEAQ       (R12)(R12*2), R14
-	XORQ       R15, R15
+	MOVQ       80(AX), R10
+	MOVQ       88(AX), R11
+	LEAQ       (R11)(R11*2), R13
+	XORQ       R14, R14
 
 rows16_12_segment:
-	CMPQ R15, 48(AX)
+	CMPQ R14, 48(AX)
 	JGE  rows16_12_store
 	MOVQ 32(AX), R9
-	MOVQ (R9)(R15*8), R9
+	MOVQ (R9)(R14*8), R9
 	SHLQ $0x02, R9
 	ADDQ 176(AX), R9
 	MOVQ R9, CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
 	ADDQ 128(AX), R9
-	MOVQ R9, R13
+	MOVQ R9, R12
 	MOVQ 40(AX), R9
-	MOVQ (R9)(R15*8), R9
+	MOVQ (R9)(R14*8), R9
 	SHLQ $0x02, R9
 	ADDQ 192(AX), R9
-	INCQ R15
-	MOVQ 56(AX), R10
-	SUBQ $0x04, R10
+	INCQ R14
+	MOVQ 56(AX), R15
+	SUBQ $0x04, R15
 	JL   rows16_12_rest
 
 rows16_12_several:
@@ -6576,11 +6576,11 @@ rows16_12_several:
 	VFMADD231PS.BCST (R8), Z0, Z13
 	VFMADD231PS.BCST (R8)(DX*1), Z0, Z14
 	VFMADD231PS.BCST (R8)(DX*2), Z0, Z15
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R12*1), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R11*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -6593,11 +6593,11 @@ rows16_12_several:
 	VFMADD231PS.BCST (R8), Z0, Z13
 	VFMADD231PS.BCST (R8)(DX*1), Z0, Z14
 	VFMADD231PS.BCST (R8)(DX*2), Z0, Z15
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R12*2), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R11*2), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -6610,11 +6610,11 @@ rows16_12_several:
 	VFMADD231PS.BCST (R8), Z0, Z13
 	VFMADD231PS.BCST (R8)(DX*1), Z0, Z14
 	VFMADD231PS.BCST (R8)(DX*2), Z0, Z15
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R14*1), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R13*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -6627,16 +6627,16 @@ rows16_12_several:
 	VFMADD231PS.BCST (R8), Z0, Z13
 	VFMADD231PS.BCST (R8)(DX*1), Z0, Z14
 	VFMADD231PS.BCST (R8)(DX*2), Z0, Z15
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	LEAQ             (R9)(R12*4), R9
-	SUBQ             $0x04, R10
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	LEAQ             (R9)(R11*4), R9
+	SUBQ             $0x04, R15
 	JGE              rows16_12_several
 
 rows16_12_rest:
-	ADDQ $0x04, R10
+	ADDQ $0x04, R15
 	JEQ  rows16_12_segment
 
 rows16_12_k:
@@ -6653,12 +6653,12 @@ rows16_12_k:
 	VFMADD231PS.BCST (R8), Z0, Z13
 	VFMADD231PS.BCST (R8)(DX*1), Z0, Z14
 	VFMADD231PS.BCST (R8)(DX*2), Z0, Z15
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	ADDQ             R12, R9
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	DECQ             R10
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	ADDQ             R11, R9
+	DECQ             R15
 	JNE              rows16_12_k
 	JMP              rows16_12_segment
 
@@ -6833,30 +6833,30 @@ rows16_13_begin:
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
 	LEAQ       (SI)(DX*2), DI
-	MOVQ       80(AX), R11
-	MOVQ       88(AX), R12
-	LEAQ       (R12)(R12*2), R14
-	XORQ       R15, R15
+	MOVQ       80(AX), R10
+	MOVQ       88(AX), R11
+	LEAQ       (R11)(R11*2), R13
+	XORQ       R14, R14
 
 rows16_13_segment:
-	CMPQ R15, 48(AX)
+	CMPQ R14, 48(AX)
 	JGE  rows16_13_store
 	MOVQ 32(AX), R9
-	MOVQ (R9)(R15*8), R9
+	MOVQ (R9)(R14*8), R9
 	SHLQ $0x02, R9
 	ADDQ 176(AX), R9
 	MOVQ R9, CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
 	ADDQ 128(AX), R9
-	MOVQ R9, R13
+	MOVQ R9, R12
 	MOVQ 40(AX), R9
-	MOVQ (R9)(R15*8), R9
+	MOVQ (R9)(R14*8), R9
 	SHLQ $0x02, R9
 	ADDQ 192(AX), R9
-	INCQ R15
-	MOVQ 56(AX), R10
-	SUBQ $0x04, R10
+	INCQ R14
+	MOVQ 56(AX), R15
+	SUBQ $0x04, R15
 	JL   rows16_13_rest
 
 rows16_13_several:
@@ -6874,11 +6874,11 @@ rows16_13_several:
 	VFMADD231PS.BCST (R8)(DX*1), Z0, Z14
 	VFMADD231PS.BCST (R8)(DX*2), Z0, Z15
 	VFMADD231PS.BCST (R8)(BX*1), Z0, Z16
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R12*1), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R11*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -6892,11 +6892,11 @@ rows16_13_several:
 	VFMADD231PS.BCST (R8)(DX*1), Z0, Z14
 	VFMADD231PS.BCST (R8)(DX*2), Z0, Z15
 	VFMADD231PS.BCST (R8)(BX*1), Z0, Z16
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R12*2), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R11*2), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -6910,11 +6910,11 @@ rows16_13_several:
 	VFMADD231PS.BCST (R8)(DX*1), Z0, Z14
 	VFMADD231PS.BCST (R8)(DX*2), Z0, Z15
 	VFMADD231PS.BCST (R8)(BX*1), Z0, Z16
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R14*1), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R13*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -6928,16 +6928,16 @@ rows16_13_several:
 	VFMADD231PS.BCST (R8)(DX*1), Z0, Z14
 	VFMADD231PS.BCST (R8)(DX*2), Z0, Z15
 	VFMADD231PS.BCST (R8)(BX*1), Z0, Z16
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	LEAQ             (R9)(R12*4), R9
-	SUBQ             $0x04, R10
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	LEAQ             (R9)(R11*4), R9
+	SUBQ             $0x04, R15
 	JGE              rows16_13_several
 
 rows16_13_rest:
-	ADDQ $0x04, R10
+	ADDQ $0x04, R15
 	JEQ  rows16_13_segment
 
 rows16_13_k:
@@ -6955,12 +6955,12 @@ rows16_13_k:
 	VFMADD231PS.BCST (R8)(DX*1), Z0, Z14
 	VFMADD231PS.BCST (R8)(DX*2), Z0, Z15
 	VFMADD231PS.BCST (R8)(BX*1), Z0, Z16
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	ADDQ             R12, R9
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	DECQ             R10
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	ADDQ             R11, R9
+	DECQ             R15
 	JNE              rows16_13_k
 	JMP              rows16_13_segment
 
@@ -7145,30 +7145,30 @@ rows16_14_begin:
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
 	LEAQ       (SI)(DX*2), DI
-	MOVQ       80(AX), R11
-	MOVQ       88(AX), R12
-	LEAQ       (R12)(R12*2), R14
-	XORQ       R15, R15
+	MOVQ       80(AX), R10
+	MOVQ       88(AX), R11
+	LEAQ       (R11)(R11*2), R13
+	XORQ       R14, R14
 
 rows16_14_segment:
-	CMPQ R15, 48(AX)
+	CMPQ R14, 48(AX)
 	JGE  rows16_14_store
 	MOVQ 32(AX), R9
-	MOVQ (R9)(R15*8), R9
+	MOVQ (R9)(R14*8), R9
 	SHLQ $0x02, R9
 	ADDQ 176(AX), R9
 	MOVQ R9, CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
 	ADDQ 128(AX), R9
-	MOVQ R9, R13
+	MOVQ R9, R12
 	MOVQ 40(AX), R9
-	MOVQ (R9)(R15*8), R9
+	MOVQ (R9)(R14*8), R9
 	SHLQ $0x02, R9
 	ADDQ 192(AX), R9
-	INCQ R15
-	MOVQ 56(AX), R10
-	SUBQ $0x04, R10
+	INCQ R14
+	MOVQ 56(AX), R15
+	SUBQ $0x04, R15
 	JL   rows16_14_rest
 
 rows16_14_several:
@@ -7187,11 +7187,11 @@ rows16_14_several:
 	VFMADD231PS.BCST (R8)(DX*2), Z0, Z15
 	VFMADD231PS.BCST (R8)(BX*1), Z0, Z16
 	VFMADD231PS.BCST (R8)(DX*4), Z0, Z17
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R12*1), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R11*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -7206,11 +7206,11 @@ rows16_14_several:
 	VFMADD231PS.BCST (R8)(DX*2), Z0, Z15
 	VFMADD231PS.BCST (R8)(BX*1), Z0, Z16
 	VFMADD231PS.BCST (R8)(DX*4), Z0, Z17
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R12*2), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R11*2), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -7225,11 +7225,11 @@ rows16_14_several:
 	VFMADD231PS.BCST (R8)(DX*2), Z0, Z15
 	VFMADD231PS.BCST (R8)(BX*1), Z0, Z16
 	VFMADD231PS.BCST (R8)(DX*4), Z0, Z17
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R14*1), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R13*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -7244,16 +7244,16 @@ rows16_14_several:
 	VFMADD231PS.BCST (R8)(DX*2), Z0, Z15
 	VFMADD231PS.BCST (R8)(BX*1), Z0, Z16
 	VFMADD231PS.BCST (R8)(DX*4), Z0, Z17
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	LEAQ             (R9)(R12*4), R9
-	SUBQ             $0x04, R10
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	LEAQ             (R9)(R11*4), R9
+	SUBQ             $0x04, R15
 	JGE              rows16_14_several
 
 rows16_14_rest:
-	ADDQ $0x04, R10
+	ADDQ $0x04, R15
 	JEQ  rows16_14_segment
 
 rows16_14_k:
@@ -7272,12 +7272,12 @@ rows16_14_k:
 	VFMADD231PS.BCST (R8)(DX*2), Z0, Z15
 	VFMADD231PS.BCST (R8)(BX*1), Z0, Z16
 	VFMADD231PS.BCST (R8)(DX*4), Z0, Z17
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	ADDQ             R12, R9
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	DECQ             R10
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	ADDQ             R11, R9
+	DECQ             R15
 	JNE              rows16_14_k
 	JMP              rows16_14_segment
 
@@ -7472,30 +7472,30 @@ rows16_15_begin:
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
 	LEAQ       (SI)(DX*2), DI
-	MOVQ       80(AX), R11
-	MOVQ       88(AX), R12
-	LEAQ       (R12)(R12*2), R14
-	XORQ       R15, R15
+	MOVQ       80(AX), R10
+	MOVQ       88(AX), R11
+	LEAQ       (R11)(R11*2), R13
+	XORQ       R14, R14
 
 rows16_15_segment:
-	CMPQ R15, 48(AX)
+	CMPQ R14, 48(AX)
 	JGE  rows16_15_store
 	MOVQ 32(AX), R9
-	MOVQ (R9)(R15*8), R9
+	MOVQ (R9)(R14*8), R9
 	SHLQ $0x02, R9
 	ADDQ 176(AX), R9
 	MOVQ R9, CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
 	ADDQ 128(AX), R9
-	MOVQ R9, R13
+	MOVQ R9, R12
 	MOVQ 40(AX), R9
-	MOVQ (R9)(R15*8), R9
+	MOVQ (R9)(R14*8), R9
 	SHLQ $0x02, R9
 	ADDQ 192(AX), R9
-	INCQ R15
-	MOVQ 56(AX), R10
-	SUBQ $0x04, R10
+	INCQ R14
+	MOVQ 56(AX), R15
+	SUBQ $0x04, R15
 	JL   rows16_15_rest
 
 rows16_15_several:
@@ -7515,11 +7515,11 @@ rows16_15_several:
 	VFMADD231PS.BCST (R8)(BX*1), Z0, Z16
 	VFMADD231PS.BCST (R8)(DX*4), Z0, Z17
 	VFMADD231PS.BCST (R8)(SI*1), Z0, Z18
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R12*1), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R11*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -7535,11 +7535,11 @@ rows16_15_several:
 	VFMADD231PS.BCST (R8)(BX*1), Z0, Z16
 	VFMADD231PS.BCST (R8)(DX*4), Z0, Z17
 	VFMADD231PS.BCST (R8)(SI*1), Z0, Z18
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R12*2), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R11*2), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -7555,11 +7555,11 @@ rows16_15_several:
 	VFMADD231PS.BCST (R8)(BX*1), Z0, Z16
 	VFMADD231PS.BCST (R8)(DX*4), Z0, Z17
 	VFMADD231PS.BCST (R8)(SI*1), Z0, Z18
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R14*1), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R13*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -7575,16 +7575,16 @@ rows16_15_several:
 	VFMADD231PS.BCST (R8)(BX*1), Z0, Z16
 	VFMADD231PS.BCST (R8)(DX*4), Z0, Z17
 	VFMADD231PS.BCST (R8)(SI*1), Z0, Z18
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	LEAQ             (R9)(R12*4), R9
-	SUBQ             $0x04, R10
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	LEAQ             (R9)(R11*4), R9
+	SUBQ             $0x04, R15
 	JGE              rows16_15_several
 
 rows16_15_rest:
-	ADDQ $0x04, R10
+	ADDQ $0x04, R15
 	JEQ  rows16_15_segment
 
 rows16_15_k:
@@ -7604,12 +7604,12 @@ rows16_15_k:
 	VFMADD231PS.BCST (R8)(BX*1), Z0, Z16
 	VFMADD231PS.BCST (R8)(DX*4), Z0, Z17
 	VFMADD231PS.BCST (R8)(SI*1), Z0, Z18
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	ADDQ             R12, R9
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	DECQ             R10
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	ADDQ             R11, R9
+	DECQ             R15
 	JNE              rows16_15_k
 	JMP              rows16_15_segment
 
@@ -7814,30 +7814,30 @@ rows16_16_begin:
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
 	LEAQ       (SI)(DX*2), DI
-	MOVQ       80(AX), R11
-	MOVQ       88(AX), R12
-	LEAQ       (R12)(R12*2), R14
-	XORQ       R15, R15
+	MOVQ       80(AX), R10
+	MOVQ       88(AX), R11
+	LEAQ       (R11)(R11*2), R13
+	XORQ       R14, R14
 
 rows16_16_segment:
-	CMPQ R15, 48(AX)
+	CMPQ R14, 48(AX)
 	JGE  rows16_16_store
 	MOVQ 32(AX), R9
-	MOVQ (R9)(R15*8), R9
+	MOVQ (R9)(R14*8), R9
 	SHLQ $0x02, R9
 	ADDQ 176(AX), R9
 	MOVQ R9, CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
 	ADDQ 128(AX), R9
-	MOVQ R9, R13
+	MOVQ R9, R12
 	MOVQ 40(AX), R9
-	MOVQ (R9)(R15*8), R9
+	MOVQ (R9)(R14*8), R9
 	SHLQ $0x02, R9
 	ADDQ 192(AX), R9
-	INCQ R15
-	MOVQ 56(AX), R10
-	SUBQ $0x04, R10
+	INCQ R14
+	MOVQ 56(AX), R15
+	SUBQ $0x04, R15
 	JL   rows16_16_rest
 
 rows16_16_several:
@@ -7858,11 +7858,11 @@ rows16_16_several:
 	VFMADD231PS.BCST (R8)(DX*4), Z0, Z17
 	VFMADD231PS.BCST (R8)(SI*1), Z0, Z18
 	VFMADD231PS.BCST (R8)(BX*2), Z0, Z19
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R12*1), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R11*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -7879,11 +7879,11 @@ rows16_16_several:
 	VFMADD231PS.BCST (R8)(DX*4), Z0, Z17
 	VFMADD231PS.BCST (R8)(SI*1), Z0, Z18
 	VFMADD231PS.BCST (R8)(BX*2), Z0, Z19
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R12*2), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R11*2), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -7900,11 +7900,11 @@ rows16_16_several:
 	VFMADD231PS.BCST (R8)(DX*4), Z0, Z17
 	VFMADD231PS.BCST (R8)(SI*1), Z0, Z18
 	VFMADD231PS.BCST (R8)(BX*2), Z0, Z19
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R14*1), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R13*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -7921,16 +7921,16 @@ rows16_16_several:
 	VFMADD231PS.BCST (R8)(DX*4), Z0, Z17
 	VFMADD231PS.BCST (R8)(SI*1), Z0, Z18
 	VFMADD231PS.BCST (R8)(BX*2), Z0, Z19
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	LEAQ             (R9)(R12*4), R9
-	SUBQ             $0x04, R10
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	LEAQ             (R9)(R11*4), R9
+	SUBQ             $0x04, R15
 	JGE              rows16_16_several
 
 rows16_16_rest:
-	ADDQ $0x04, R10
+	ADDQ $0x04, R15
 	JEQ  rows16_16_segment
 
 rows16_16_k:
@@ -7951,12 +7951,12 @@ rows16_16_k:
 	VFMADD231PS.BCST (R8)(DX*4), Z0, Z17
 	VFMADD231PS.BCST (R8)(SI*1), Z0, Z18
 	VFMADD231PS.BCST (R8)(BX*2), Z0, Z19
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	ADDQ             R12, R9
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	DECQ             R10
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	ADDQ             R11, R9
+	DECQ             R15
 	JNE              rows16_16_k
 	JMP              rows16_16_segment
 
@@ -8171,30 +8171,30 @@ rows16_17_begin:
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
 	LEAQ       (SI)(DX*2), DI
-	MOVQ       80(AX), R11
-	MOVQ       88(AX), R12
-	LEAQ       (R12)(R12*2), R14
-	XORQ       R15, R15
+	MOVQ       80(AX), R10
+	MOVQ       88(AX), R11
+	LEAQ       (R11)(R11*2), R13
+	XORQ       R14, R14
 
 rows16_17_segment:
-	CMPQ R15, 48(AX)
+	CMPQ R14, 48(AX)
 	JGE  rows16_17_store
 	MOVQ 32(AX), R9
-	MOVQ (R9)(R15*8), R9
+	MOVQ (R9)(R14*8), R9
 	SHLQ $0x02, R9
 	ADDQ 176(AX), R9
 	MOVQ R9, CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
 	ADDQ 128(AX), R9
-	MOVQ R9, R13
+	MOVQ R9, R12
 	MOVQ 40(AX), R9
-	MOVQ (R9)(R15*8), R9
+	MOVQ (R9)(R14*8), R9
 	SHLQ $0x02, R9
 	ADDQ 192(AX), R9
-	INCQ R15
-	MOVQ 56(AX), R10
-	SUBQ $0x04, R10
+	INCQ R14
+	MOVQ 56(AX), R15
+	SUBQ $0x04, R15
 	JL   rows16_17_rest
 
 rows16_17_several:
@@ -8216,11 +8216,11 @@ rows16_17_several:
 	VFMADD231PS.BCST (R8)(SI*1), Z0, Z18
 	VFMADD231PS.BCST (R8)(BX*2), Z0, Z19
 	VFMADD231PS.BCST (R8)(DI*1), Z0, Z20
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R12*1), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R11*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -8238,11 +8238,11 @@ rows16_17_several:
 	VFMADD231PS.BCST (R8)(SI*1), Z0, Z18
 	VFMADD231PS.BCST (R8)(BX*2), Z0, Z19
 	VFMADD231PS.BCST (R8)(DI*1), Z0, Z20
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R12*2), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R11*2), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -8260,11 +8260,11 @@ rows16_17_several:
 	VFMADD231PS.BCST (R8)(SI*1), Z0, Z18
 	VFMADD231PS.BCST (R8)(BX*2), Z0, Z19
 	VFMADD231PS.BCST (R8)(DI*1), Z0, Z20
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R14*1), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R13*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -8282,16 +8282,16 @@ rows16_17_several:
 	VFMADD231PS.BCST (R8)(SI*1), Z0, Z18
 	VFMADD231PS.BCST (R8)(BX*2), Z0, Z19
 	VFMADD231PS.BCST (R8)(DI*1), Z0, Z20
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	LEAQ             (R9)(R12*4), R9
-	SUBQ             $0x04, R10
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	LEAQ             (R9)(R11*4), R9
+	SUBQ             $0x04, R15
 	JGE              rows16_17_several
 
 rows16_17_rest:
-	ADDQ $0x04, R10
+	ADDQ $0x04, R15
 	JEQ  rows16_17_segment
 
 rows16_17_k:
@@ -8313,12 +8313,12 @@ rows16_17_k:
 	VFMADD231PS.BCST (R8)(SI*1), Z0, Z18
 	VFMADD231PS.BCST (R8)(BX*2), Z0, Z19
 	VFMADD231PS.BCST (R8)(DI*1), Z0, Z20
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	ADDQ             R12, R9
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	DECQ             R10
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	ADDQ             R11, R9
+	DECQ             R15
 	JNE              rows16_17_k
 	JMP              rows16_17_segment
 
@@ -8543,30 +8543,30 @@ rows16_18_begin:
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
 	LEAQ       (SI)(DX*2), DI
-	MOVQ       80(AX), R11
-	MOVQ       88(AX), R12
-	LEAQ       (R12)(R12*2), R14
-	XORQ       R15, R15
+	MOVQ       80(AX), R10
+	MOVQ       88(AX), R11
+	LEAQ       (R11)(R11*2), R13
+	XORQ       R14, R14
 
 rows16_18_segment:
-	CMPQ R15, 48(AX)
+	CMPQ R14, 48(AX)
 	JGE  rows16_18_store
 	MOVQ 32(AX), R9
-	MOVQ (R9)(R15*8), R9
+	MOVQ (R9)(R14*8), R9
 	SHLQ $0x02, R9
 	ADDQ 176(AX), R9
 	MOVQ R9, CX
 	LEAQ (CX)(DX*8), R8
 	ADDQ DX, R8
 	ADDQ 128(AX), R9
-	MOVQ R9, R13
+	MOVQ R9, R12
 	MOVQ 40(AX), R9
-	MOVQ (R9)(R15*8), R9
+	MOVQ (R9)(R14*8), R9
 	SHLQ $0x02, R9
 	ADDQ 192(AX), R9
-	INCQ R15
-	MOVQ 56(AX), R10
-	SUBQ $0x04, R10
+	INCQ R14
+	MOVQ 56(AX), R15
+	SUBQ $0x04, R15
 	JL   rows16_18_rest
 
 rows16_18_several:
@@ -8589,11 +8589,11 @@ rows16_18_several:
 	VFMADD231PS.BCST (R8)(BX*2), Z0, Z19
 	VFMADD231PS.BCST (R8)(DI*1), Z0, Z20
 	VFMADD231PS.BCST (R8)(DX*8), Z0, Z21
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R12*1), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R11*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -8612,11 +8612,11 @@ rows16_18_several:
 	VFMADD231PS.BCST (R8)(BX*2), Z0, Z19
 	VFMADD231PS.BCST (R8)(DI*1), Z0, Z20
 	VFMADD231PS.BCST (R8)(DX*8), Z0, Z21
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R12*2), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R11*2), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -8635,11 +8635,11 @@ rows16_18_several:
 	VFMADD231PS.BCST (R8)(BX*2), Z0, Z19
 	VFMADD231PS.BCST (R8)(DI*1), Z0, Z20
 	VFMADD231PS.BCST (R8)(DX*8), Z0, Z21
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	VMOVUPS.Z        (R9)(R14*1), K1, Z0
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	VMOVUPS.Z        (R9)(R13*1), K1, Z0
 	VFMADD231PS.BCST (CX), Z0, Z4
 	VFMADD231PS.BCST (CX)(DX*1), Z0, Z5
 	VFMADD231PS.BCST (CX)(DX*2), Z0, Z6
@@ -8658,16 +8658,16 @@ rows16_18_several:
 	VFMADD231PS.BCST (R8)(BX*2), Z0, Z19
 	VFMADD231PS.BCST (R8)(DI*1), Z0, Z20
 	VFMADD231PS.BCST (R8)(DX*8), Z0, Z21
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	LEAQ             (R9)(R12*4), R9
-	SUBQ             $0x04, R10
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	LEAQ             (R9)(R11*4), R9
+	SUBQ             $0x04, R15
 	JGE              rows16_18_several
 
 rows16_18_rest:
-	ADDQ $0x04, R10
+	ADDQ $0x04, R15
 	JEQ  rows16_18_segment
 
 rows16_18_k:
@@ -8690,12 +8690,12 @@ rows16_18_k:
 	VFMADD231PS.BCST (R8)(BX*2), Z0, Z19
 	VFMADD231PS.BCST (R8)(DI*1), Z0, Z20
 	VFMADD231PS.BCST (R8)(DX*8), Z0, Z21
-	ADDQ             R11, CX
-	ADDQ             R11, R8
-	ADDQ             R12, R9
-	PREFETCHT0       (R13)
-	ADDQ             136(AX), R13
-	DECQ             R10
+	ADDQ             R10, CX
+	ADDQ             R10, R8
+	PREFETCHT0       (R12)
+	ADDQ             136(AX), R12
+	ADDQ             R11, R9
+	DECQ             R15
 	JNE              rows16_18_k
 	JMP              rows16_18_segment
 
@@ -8881,28 +8881,28 @@ avx2_1_begin:
 	MOVQ       96(AX), DX
 	PREFETCHT0 (CX)
 	MOVQ       72(AX), CX
-	MOVQ       80(AX), SI
-	MOVQ       88(AX), DI
-	LEAQ       (DI)(DI*2), R9
-	XORQ       R10, R10
+	MOVQ       80(AX), BX
+	MOVQ       88(AX), SI
+	LEAQ       (SI)(SI*2), R8
+	XORQ       R9, R9
 
 avx2_1_segment:
-	CMPQ R10, 48(AX)
+	CMPQ R9, 48(AX)
 	JGE  avx2_1_store
 	MOVQ 32(AX), DX
-	MOVQ (DX)(R10*8), DX
+	MOVQ (DX)(R9*8), DX
 	SHLQ $0x02, DX
 	ADDQ 176(AX), DX
 	MOVQ DX, CX
 	ADDQ 128(AX), DX
-	MOVQ DX, R8
+	MOVQ DX, DI
 	MOVQ 40(AX), DX
-	MOVQ (DX)(R10*8), DX
+	MOVQ (DX)(R9*8), DX
 	SHLQ $0x02, DX
 	ADDQ 192(AX), DX
-	INCQ R10
-	MOVQ 56(AX), BX
-	SUBQ $0x04, BX
+	INCQ R9
+	MOVQ 56(AX), R10
+	SUBQ $0x04, R10
 	JL   avx2_1_rest
 
 avx2_1_several:
@@ -8911,34 +8911,34 @@ avx2_1_several:
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VFMADD231PS  Y1, Y2, Y5
-	ADDQ         SI, CX
-	VMOVUPS      (DX)(DI*1), Y0
-	VMOVUPS      32(DX)(DI*1), Y1
+	ADDQ         BX, CX
+	VMOVUPS      (DX)(SI*1), Y0
+	VMOVUPS      32(DX)(SI*1), Y1
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VFMADD231PS  Y1, Y2, Y5
-	ADDQ         SI, CX
-	VMOVUPS      (DX)(DI*2), Y0
-	VMOVUPS      32(DX)(DI*2), Y1
+	ADDQ         BX, CX
+	VMOVUPS      (DX)(SI*2), Y0
+	VMOVUPS      32(DX)(SI*2), Y1
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VFMADD231PS  Y1, Y2, Y5
-	ADDQ         SI, CX
-	VMOVUPS      (DX)(R9*1), Y0
-	VMOVUPS      32(DX)(R9*1), Y1
+	ADDQ         BX, CX
+	VMOVUPS      (DX)(R8*1), Y0
+	VMOVUPS      32(DX)(R8*1), Y1
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VFMADD231PS  Y1, Y2, Y5
-	ADDQ         SI, CX
-	PREFETCHT0   (R8)
-	PREFETCHT0   64(R8)
-	ADDQ         136(AX), R8
-	LEAQ         (DX)(DI*4), DX
-	SUBQ         $0x04, BX
+	ADDQ         BX, CX
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	ADDQ         136(AX), DI
+	LEAQ         (DX)(SI*4), DX
+	SUBQ         $0x04, R10
 	JGE          avx2_1_several
 
 avx2_1_rest:
-	ADDQ $0x04, BX
+	ADDQ $0x04, R10
 	JEQ  avx2_1_segment
 
 avx2_1_k:
@@ -8947,9 +8947,9 @@ avx2_1_k:
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VFMADD231PS  Y1, Y2, Y5
-	ADDQ         SI, CX
-	ADDQ         DI, DX
-	DECQ         BX
+	ADDQ         BX, CX
+	ADDQ         SI, DX
+	DECQ         R10
 	JNE          avx2_1_k
 	JMP          avx2_1_segment
 
@@ -9016,28 +9016,28 @@ avx2_2_begin:
 	ADDQ       DX, CX
 	PREFETCHT0 (CX)
 	MOVQ       72(AX), DX
-	MOVQ       80(AX), DI
-	MOVQ       88(AX), R8
-	LEAQ       (R8)(R8*2), R10
-	XORQ       R11, R11
+	MOVQ       80(AX), SI
+	MOVQ       88(AX), DI
+	LEAQ       (DI)(DI*2), R9
+	XORQ       R10, R10
 
 avx2_2_segment:
-	CMPQ R11, 48(AX)
+	CMPQ R10, 48(AX)
 	JGE  avx2_2_store
 	MOVQ 32(AX), BX
-	MOVQ (BX)(R11*8), BX
+	MOVQ (BX)(R10*8), BX
 	SHLQ $0x02, BX
 	ADDQ 176(AX), BX
 	MOVQ BX, CX
 	ADDQ 128(AX), BX
-	MOVQ BX, R9
+	MOVQ BX, R8
 	MOVQ 40(AX), BX
-	MOVQ (BX)(R11*8), BX
+	MOVQ (BX)(R10*8), BX
 	SHLQ $0x02, BX
 	ADDQ 192(AX), BX
-	INCQ R11
-	MOVQ 56(AX), SI
-	SUBQ $0x04, SI
+	INCQ R10
+	MOVQ 56(AX), R11
+	SUBQ $0x04, R11
 	JL   avx2_2_rest
 
 avx2_2_several:
@@ -9049,43 +9049,43 @@ avx2_2_several:
 	VBROADCASTSS (CX)(DX*1), Y3
 	VFMADD231PS  Y0, Y3, Y6
 	VFMADD231PS  Y1, Y3, Y7
-	ADDQ         DI, CX
-	VMOVUPS      (BX)(R8*1), Y0
-	VMOVUPS      32(BX)(R8*1), Y1
+	ADDQ         SI, CX
+	VMOVUPS      (BX)(DI*1), Y0
+	VMOVUPS      32(BX)(DI*1), Y1
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VFMADD231PS  Y1, Y2, Y5
 	VBROADCASTSS (CX)(DX*1), Y3
 	VFMADD231PS  Y0, Y3, Y6
 	VFMADD231PS  Y1, Y3, Y7
-	ADDQ         DI, CX
-	VMOVUPS      (BX)(R8*2), Y0
-	VMOVUPS      32(BX)(R8*2), Y1
+	ADDQ         SI, CX
+	VMOVUPS      (BX)(DI*2), Y0
+	VMOVUPS      32(BX)(DI*2), Y1
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VFMADD231PS  Y1, Y2, Y5
 	VBROADCASTSS (CX)(DX*1), Y3
 	VFMADD231PS  Y0, Y3, Y6
 	VFMADD231PS  Y1, Y3, Y7
-	ADDQ         DI, CX
-	VMOVUPS      (BX)(R10*1), Y0
-	VMOVUPS      32(BX)(R10*1), Y1
+	ADDQ         SI, CX
+	VMOVUPS      (BX)(R9*1), Y0
+	VMOVUPS      32(BX)(R9*1), Y1
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VFMADD231PS  Y1, Y2, Y5
 	VBROADCASTSS (CX)(DX*1), Y3
 	VFMADD231PS  Y0, Y3, Y6
 	VFMADD231PS  Y1, Y3, Y7
-	ADDQ         DI, CX
-	PREFETCHT0   (R9)
-	PREFETCHT0   64(R9)
-	ADDQ         136(AX), R9
-	LEAQ         (BX)(R8*4), BX
-	SUBQ         $0x04, SI
+	ADDQ         SI, CX
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	ADDQ         136(AX), R8
+	LEAQ         (BX)(DI*4), BX
+	SUBQ         $0x04, R11
 	JGE          avx2_2_several
 
 avx2_2_rest:
-	ADDQ $0x04, SI
+	ADDQ $0x04, R11
 	JEQ  avx2_2_segment
 
 avx2_2_k:
@@ -9097,9 +9097,9 @@ avx2_2_k:
 	VBROADCASTSS (CX)(DX*1), Y3
 	VFMADD231PS  Y0, Y3, Y6
 	VFMADD231PS  Y1, Y3, Y7
-	ADDQ         DI, CX
-	ADDQ         R8, BX
-	DECQ         SI
+	ADDQ         SI, CX
+	ADDQ         DI, BX
+	DECQ         R11
 	JNE          avx2_2_k
 	JMP          avx2_2_segment
 
@@ -9180,28 +9180,28 @@ avx2_3_begin:
 	ADDQ       DX, CX
 	PREFETCHT0 (CX)
 	MOVQ       72(AX), DX
-	MOVQ       80(AX), DI
-	MOVQ       88(AX), R8
-	LEAQ       (R8)(R8*2), R10
-	XORQ       R11, R11
+	MOVQ       80(AX), SI
+	MOVQ       88(AX), DI
+	LEAQ       (DI)(DI*2), R9
+	XORQ       R10, R10
 
 avx2_3_segment:
-	CMPQ R11, 48(AX)
+	CMPQ R10, 48(AX)
 	JGE  avx2_3_store
 	MOVQ 32(AX), BX
-	MOVQ (BX)(R11*8), BX
+	MOVQ (BX)(R10*8), BX
 	SHLQ $0x02, BX
 	ADDQ 176(AX), BX
 	MOVQ BX, CX
 	ADDQ 128(AX), BX
-	MOVQ BX, R9
+	MOVQ BX, R8
 	MOVQ 40(AX), BX
-	MOVQ (BX)(R11*8), BX
+	MOVQ (BX)(R10*8), BX
 	SHLQ $0x02, BX
 	ADDQ 192(AX), BX
-	INCQ R11
-	MOVQ 56(AX), SI
-	SUBQ $0x04, SI
+	INCQ R10
+	MOVQ 56(AX), R11
+	SUBQ $0x04, R11
 	JL   avx2_3_rest
 
 avx2_3_several:
@@ -9216,9 +9216,9 @@ avx2_3_several:
 	VBROADCASTSS (CX)(DX*2), Y2
 	VFMADD231PS  Y0, Y2, Y8
 	VFMADD231PS  Y1, Y2, Y9
-	ADDQ         DI, CX
-	VMOVUPS      (BX)(R8*1), Y0
-	VMOVUPS      32(BX)(R8*1), Y1
+	ADDQ         SI, CX
+	VMOVUPS      (BX)(DI*1), Y0
+	VMOVUPS      32(BX)(DI*1), Y1
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VFMADD231PS  Y1, Y2, Y5
@@ -9228,9 +9228,9 @@ avx2_3_several:
 	VBROADCASTSS (CX)(DX*2), Y2
 	VFMADD231PS  Y0, Y2, Y8
 	VFMADD231PS  Y1, Y2, Y9
-	ADDQ         DI, CX
-	VMOVUPS      (BX)(R8*2), Y0
-	VMOVUPS      32(BX)(R8*2), Y1
+	ADDQ         SI, CX
+	VMOVUPS      (BX)(DI*2), Y0
+	VMOVUPS      32(BX)(DI*2), Y1
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VFMADD231PS  Y1, Y2, Y5
@@ -9240,9 +9240,9 @@ avx2_3_several:
 	VBROADCASTSS (CX)(DX*2), Y2
 	VFMADD231PS  Y0, Y2, Y8
 	VFMADD231PS  Y1, Y2, Y9
-	ADDQ         DI, CX
-	VMOVUPS      (BX)(R10*1), Y0
-	VMOVUPS      32(BX)(R10*1), Y1
+	ADDQ         SI, CX
+	VMOVUPS      (BX)(R9*1), Y0
+	VMOVUPS      32(BX)(R9*1), Y1
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VFMADD231PS  Y1, Y2, Y5
@@ -9252,16 +9252,16 @@ avx2_3_several:
 	VBROADCASTSS (CX)(DX*2), Y2
 	VFMADD231PS  Y0, Y2, Y8
 	VFMADD231PS  Y1, Y2, Y9
-	ADDQ         DI, CX
-	PREFETCHT0   (R9)
-	PREFETCHT0   64(R9)
-	ADDQ         136(AX), R9
-	LEAQ         (BX)(R8*4), BX
-	SUBQ         $0x04, SI
+	ADDQ         SI, CX
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	ADDQ         136(AX), R8
+	LEAQ         (BX)(DI*4), BX
+	SUBQ         $0x04, R11
 	JGE          avx2_3_several
 
 avx2_3_rest:
-	ADDQ $0x04, SI
+	ADDQ $0x04, R11
 	JEQ  avx2_3_segment
 
 avx2_3_k:
@@ -9276,9 +9276,9 @@ avx2_3_k:
 	VBROADCASTSS (CX)(DX*2), Y2
 	VFMADD231PS  Y0, Y2, Y8
 	VFMADD231PS  Y1, Y2, Y9
-	ADDQ         DI, CX
-	ADDQ         R8, BX
-	DECQ         SI
+	ADDQ         SI, CX
+	ADDQ         DI, BX
+	DECQ         R11
 	JNE          avx2_3_k
 	JMP          avx2_3_segment
 
@@ -9374,28 +9374,28 @@ avx2_4_begin:
 	PREFETCHT0 (CX)
 	MOVQ       72(AX), DX
 	LEAQ       (DX)(DX*2), BX
-	MOVQ       80(AX), R8
-	MOVQ       88(AX), R9
-	LEAQ       (R9)(R9*2), R11
-	XORQ       R12, R12
+	MOVQ       80(AX), DI
+	MOVQ       88(AX), R8
+	LEAQ       (R8)(R8*2), R10
+	XORQ       R11, R11
 
 avx2_4_segment:
-	CMPQ R12, 48(AX)
+	CMPQ R11, 48(AX)
 	JGE  avx2_4_store
 	MOVQ 32(AX), SI
-	MOVQ (SI)(R12*8), SI
+	MOVQ (SI)(R11*8), SI
 	SHLQ $0x02, SI
 	ADDQ 176(AX), SI
 	MOVQ SI, CX
 	ADDQ 128(AX), SI
-	MOVQ SI, R10
+	MOVQ SI, R9
 	MOVQ 40(AX), SI
-	MOVQ (SI)(R12*8), SI
+	MOVQ (SI)(R11*8), SI
 	SHLQ $0x02, SI
 	ADDQ 192(AX), SI
-	INCQ R12
-	MOVQ 56(AX), DI
-	SUBQ $0x04, DI
+	INCQ R11
+	MOVQ 56(AX), R12
+	SUBQ $0x04, R12
 	JL   avx2_4_rest
 
 avx2_4_several:
@@ -9413,9 +9413,9 @@ avx2_4_several:
 	VBROADCASTSS (CX)(BX*1), Y3
 	VFMADD231PS  Y0, Y3, Y10
 	VFMADD231PS  Y1, Y3, Y11
-	ADDQ         R8, CX
-	VMOVUPS      (SI)(R9*1), Y0
-	VMOVUPS      32(SI)(R9*1), Y1
+	ADDQ         DI, CX
+	VMOVUPS      (SI)(R8*1), Y0
+	VMOVUPS      32(SI)(R8*1), Y1
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VFMADD231PS  Y1, Y2, Y5
@@ -9428,9 +9428,9 @@ avx2_4_several:
 	VBROADCASTSS (CX)(BX*1), Y3
 	VFMADD231PS  Y0, Y3, Y10
 	VFMADD231PS  Y1, Y3, Y11
-	ADDQ         R8, CX
-	VMOVUPS      (SI)(R9*2), Y0
-	VMOVUPS      32(SI)(R9*2), Y1
+	ADDQ         DI, CX
+	VMOVUPS      (SI)(R8*2), Y0
+	VMOVUPS      32(SI)(R8*2), Y1
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VFMADD231PS  Y1, Y2, Y5
@@ -9443,9 +9443,9 @@ avx2_4_several:
 	VBROADCASTSS (CX)(BX*1), Y3
 	VFMADD231PS  Y0, Y3, Y10
 	VFMADD231PS  Y1, Y3, Y11
-	ADDQ         R8, CX
-	VMOVUPS      (SI)(R11*1), Y0
-	VMOVUPS      32(SI)(R11*1), Y1
+	ADDQ         DI, CX
+	VMOVUPS      (SI)(R10*1), Y0
+	VMOVUPS      32(SI)(R10*1), Y1
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VFMADD231PS  Y1, Y2, Y5
@@ -9458,16 +9458,16 @@ avx2_4_several:
 	VBROADCASTSS (CX)(BX*1), Y3
 	VFMADD231PS  Y0, Y3, Y10
 	VFMADD231PS  Y1, Y3, Y11
-	ADDQ         R8, CX
-	PREFETCHT0   (R10)
-	PREFETCHT0   64(R10)
-	ADDQ         136(AX), R10
-	LEAQ         (SI)(R9*4), SI
-	SUBQ         $0x04, DI
+	ADDQ         DI, CX
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	ADDQ         136(AX), R9
+	LEAQ         (SI)(R8*4), SI
+	SUBQ         $0x04, R12
 	JGE          avx2_4_several
 
 avx2_4_rest:
-	ADDQ $0x04, DI
+	ADDQ $0x04, R12
 	JEQ  avx2_4_segment
 
 avx2_4_k:
@@ -9485,9 +9485,9 @@ avx2_4_k:
 	VBROADCASTSS (CX)(BX*1), Y3
 	VFMADD231PS  Y0, Y3, Y10
 	VFMADD231PS  Y1, Y3, Y11
-	ADDQ         R8, CX
-	ADDQ         R9, SI
-	DECQ         DI
+	ADDQ         DI, CX
+	ADDQ         R8, SI
+	DECQ         R12
 	JNE          avx2_4_k
 	JMP          avx2_4_segment
 
@@ -9597,28 +9597,28 @@ avx2_5_begin:
 	PREFETCHT0 (CX)
 	MOVQ       72(AX), DX
 	LEAQ       (DX)(DX*2), BX
-	MOVQ       80(AX), R8
-	MOVQ       88(AX), R9
-	LEAQ       (R9)(R9*2), R11
-	XORQ       R12, R12
+	MOVQ       80(AX), DI
+	MOVQ       88(AX), R8
+	LEAQ       (R8)(R8*2), R10
+	XORQ       R11, R11
 
 avx2_5_segment:
-	CMPQ R12, 48(AX)
+	CMPQ R11, 48(AX)
 	JGE  avx2_5_store
 	MOVQ 32(AX), SI
-	MOVQ (SI)(R12*8), SI
+	MOVQ (SI)(R11*8), SI
 	SHLQ $0x02, SI
 	ADDQ 176(AX), SI
 	MOVQ SI, CX
 	ADDQ 128(AX), SI
-	MOVQ SI, R10
+	MOVQ SI, R9
 	MOVQ 40(AX), SI
-	MOVQ (SI)(R12*8), SI
+	MOVQ (SI)(R11*8), SI
 	SHLQ $0x02, SI
 	ADDQ 192(AX), SI
-	INCQ R12
-	MOVQ 56(AX), DI
-	SUBQ $0x04, DI
+	INCQ R11
+	MOVQ 56(AX), R12
+	SUBQ $0x04, R12
 	JL   avx2_5_rest
 
 avx2_5_several:
@@ -9639,9 +9639,9 @@ avx2_5_several:
 	VBROADCASTSS (CX)(DX*4), Y2
 	VFMADD231PS  Y0, Y2, Y12
 	VFMADD231PS  Y1, Y2, Y13
-	ADDQ         R8, CX
-	VMOVUPS      (SI)(R9*1), Y0
-	VMOVUPS      32(SI)(R9*1), Y1
+	ADDQ         DI, CX
+	VMOVUPS      (SI)(R8*1), Y0
+	VMOVUPS      32(SI)(R8*1), Y1
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VFMADD231PS  Y1, Y2, Y5
@@ -9657,9 +9657,9 @@ avx2_5_several:
 	VBROADCASTSS (CX)(DX*4), Y2
 	VFMADD231PS  Y0, Y2, Y12
 	VFMADD231PS  Y1, Y2, Y13
-	ADDQ         R8, CX
-	VMOVUPS      (SI)(R9*2), Y0
-	VMOVUPS      32(SI)(R9*2), Y1
+	ADDQ         DI, CX
+	VMOVUPS      (SI)(R8*2), Y0
+	VMOVUPS      32(SI)(R8*2), Y1
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VFMADD231PS  Y1, Y2, Y5
@@ -9675,9 +9675,9 @@ avx2_5_several:
 	VBROADCASTSS (CX)(DX*4), Y2
 	VFMADD231PS  Y0, Y2, Y12
 	VFMADD231PS  Y1, Y2, Y13
-	ADDQ         R8, CX
-	VMOVUPS      (SI)(R11*1), Y0
-	VMOVUPS      32(SI)(R11*1), Y1
+	ADDQ         DI, CX
+	VMOVUPS      (SI)(R10*1), Y0
+	VMOVUPS      32(SI)(R10*1), Y1
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VFMADD231PS  Y1, Y2, Y5
@@ -9693,16 +9693,16 @@ avx2_5_several:
 	VBROADCASTSS (CX)(DX*4), Y2
 	VFMADD231PS  Y0, Y2, Y12
 	VFMADD231PS  Y1, Y2, Y13
-	ADDQ         R8, CX
-	PREFETCHT0   (R10)
-	PREFETCHT0   64(R10)
-	ADDQ         136(AX), R10
-	LEAQ         (SI)(R9*4), SI
-	SUBQ         $0x04, DI
+	ADDQ         DI, CX
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	ADDQ         136(AX), R9
+	LEAQ         (SI)(R8*4), SI
+	SUBQ         $0x04, R12
 	JGE          avx2_5_several
 
 avx2_5_rest:
-	ADDQ $0x04, DI
+	ADDQ $0x04, R12
 	JEQ  avx2_5_segment
 
 avx2_5_k:
@@ -9723,9 +9723,9 @@ avx2_5_k:
 	VBROADCASTSS (CX)(DX*4), Y2
 	VFMADD231PS  Y0, Y2, Y12
 	VFMADD231PS  Y1, Y2, Y13
-	ADDQ         R8, CX
-	ADDQ         R9, SI
-	DECQ         DI
+	ADDQ         DI, CX
+	ADDQ         R8, SI
+	DECQ         R12
 	JNE          avx2_5_k
 	JMP          avx2_5_segment
 
@@ -9850,28 +9850,28 @@ avx2_6_begin:
 	MOVQ       72(AX), DX
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
-	MOVQ       80(AX), R9
-	MOVQ       88(AX), R10
-	LEAQ       (R10)(R10*2), R12
-	XORQ       R13, R13
+	MOVQ       80(AX), R8
+	MOVQ       88(AX), R9
+	LEAQ       (R9)(R9*2), R11
+	XORQ       R12, R12
 
 avx2_6_segment:
-	CMPQ R13, 48(AX)
+	CMPQ R12, 48(AX)
 	JGE  avx2_6_store
 	MOVQ 32(AX), DI
-	MOVQ (DI)(R13*8), DI
+	MOVQ (DI)(R12*8), DI
 	SHLQ $0x02, DI
 	ADDQ 176(AX), DI
 	MOVQ DI, CX
 	ADDQ 128(AX), DI
-	MOVQ DI, R11
+	MOVQ DI, R10
 	MOVQ 40(AX), DI
-	MOVQ (DI)(R13*8), DI
+	MOVQ (DI)(R12*8), DI
 	SHLQ $0x02, DI
 	ADDQ 192(AX), DI
-	INCQ R13
-	MOVQ 56(AX), R8
-	SUBQ $0x04, R8
+	INCQ R12
+	MOVQ 56(AX), R13
+	SUBQ $0x04, R13
 	JL   avx2_6_rest
 
 avx2_6_several:
@@ -9895,9 +9895,9 @@ avx2_6_several:
 	VBROADCASTSS (CX)(SI*1), Y3
 	VFMADD231PS  Y0, Y3, Y14
 	VFMADD231PS  Y1, Y3, Y15
-	ADDQ         R9, CX
-	VMOVUPS      (DI)(R10*1), Y0
-	VMOVUPS      32(DI)(R10*1), Y1
+	ADDQ         R8, CX
+	VMOVUPS      (DI)(R9*1), Y0
+	VMOVUPS      32(DI)(R9*1), Y1
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VFMADD231PS  Y1, Y2, Y5
@@ -9916,9 +9916,9 @@ avx2_6_several:
 	VBROADCASTSS (CX)(SI*1), Y3
 	VFMADD231PS  Y0, Y3, Y14
 	VFMADD231PS  Y1, Y3, Y15
-	ADDQ         R9, CX
-	VMOVUPS      (DI)(R10*2), Y0
-	VMOVUPS      32(DI)(R10*2), Y1
+	ADDQ         R8, CX
+	VMOVUPS      (DI)(R9*2), Y0
+	VMOVUPS      32(DI)(R9*2), Y1
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VFMADD231PS  Y1, Y2, Y5
@@ -9937,9 +9937,9 @@ avx2_6_several:
 	VBROADCASTSS (CX)(SI*1), Y3
 	VFMADD231PS  Y0, Y3, Y14
 	VFMADD231PS  Y1, Y3, Y15
-	ADDQ         R9, CX
-	VMOVUPS      (DI)(R12*1), Y0
-	VMOVUPS      32(DI)(R12*1), Y1
+	ADDQ         R8, CX
+	VMOVUPS      (DI)(R11*1), Y0
+	VMOVUPS      32(DI)(R11*1), Y1
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VFMADD231PS  Y1, Y2, Y5
@@ -9958,16 +9958,16 @@ avx2_6_several:
 	VBROADCASTSS (CX)(SI*1), Y3
 	VFMADD231PS  Y0, Y3, Y14
 	VFMADD231PS  Y1, Y3, Y15
-	ADDQ         R9, CX
-	PREFETCHT0   (R11)
-	PREFETCHT0   64(R11)
-	ADDQ         136(AX), R11
-	LEAQ         (DI)(R10*4), DI
-	SUBQ         $0x04, R8
+	ADDQ         R8, CX
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	ADDQ         136(AX), R10
+	LEAQ         (DI)(R9*4), DI
+	SUBQ         $0x04, R13
 	JGE          avx2_6_several
 
 avx2_6_rest:
-	ADDQ $0x04, R8
+	ADDQ $0x04, R13
 	JEQ  avx2_6_segment
 
 avx2_6_k:
@@ -9991,9 +9991,9 @@ avx2_6_k:
 	VBROADCASTSS (CX)(SI*1), Y3
 	VFMADD231PS  Y0, Y3, Y14
 	VFMADD231PS  Y1, Y3, Y15
-	ADDQ         R9, CX
-	ADDQ         R10, DI
-	DECQ         R8
+	ADDQ         R8, CX
+	ADDQ         R9, DI
+	DECQ         R13
 	JNE          avx2_6_k
 	JMP          avx2_6_segment
 
@@ -10123,65 +10123,65 @@ narrow_1_begin:
 	MOVQ       96(AX), DX
 	PREFETCHT0 (CX)
 	MOVQ       72(AX), CX
-	MOVQ       80(AX), SI
-	MOVQ       88(AX), DI
-	LEAQ       (DI)(DI*2), R9
-	XORQ       R10, R10
+	MOVQ       80(AX), BX
+	MOVQ       88(AX), SI
+	LEAQ       (SI)(SI*2), R8
+	XORQ       R9, R9
 
 narrow_1_segment:
-	CMPQ R10, 48(AX)
+	CMPQ R9, 48(AX)
 	JGE  narrow_1_store
 	MOVQ 32(AX), DX
-	MOVQ (DX)(R10*8), DX
+	MOVQ (DX)(R9*8), DX
 	SHLQ $0x02, DX
 	ADDQ 176(AX), DX
 	MOVQ DX, CX
 	ADDQ 128(AX), DX
-	MOVQ DX, R8
+	MOVQ DX, DI
 	MOVQ 40(AX), DX
-	MOVQ (DX)(R10*8), DX
+	MOVQ (DX)(R9*8), DX
 	SHLQ $0x02, DX
 	ADDQ 192(AX), DX
-	INCQ R10
-	MOVQ 56(AX), BX
-	SUBQ $0x04, BX
+	INCQ R9
+	MOVQ 56(AX), R10
+	SUBQ $0x04, R10
 	JL   narrow_1_rest
 
 narrow_1_several:
 	VMASKMOVPS   (DX), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
-	ADDQ         SI, CX
-	VMASKMOVPS   (DX)(DI*1), Y12, Y0
+	ADDQ         BX, CX
+	VMASKMOVPS   (DX)(SI*1), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
-	ADDQ         SI, CX
-	VMASKMOVPS   (DX)(DI*2), Y12, Y0
+	ADDQ         BX, CX
+	VMASKMOVPS   (DX)(SI*2), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
-	ADDQ         SI, CX
-	VMASKMOVPS   (DX)(R9*1), Y12, Y0
+	ADDQ         BX, CX
+	VMASKMOVPS   (DX)(R8*1), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
-	ADDQ         SI, CX
-	PREFETCHT0   (R8)
-	PREFETCHT0   64(R8)
-	ADDQ         136(AX), R8
-	LEAQ         (DX)(DI*4), DX
-	SUBQ         $0x04, BX
+	ADDQ         BX, CX
+	PREFETCHT0   (DI)
+	PREFETCHT0   64(DI)
+	ADDQ         136(AX), DI
+	LEAQ         (DX)(SI*4), DX
+	SUBQ         $0x04, R10
 	JGE          narrow_1_several
 
 narrow_1_rest:
-	ADDQ $0x04, BX
+	ADDQ $0x04, R10
 	JEQ  narrow_1_segment
 
 narrow_1_k:
 	VMASKMOVPS   (DX), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
-	ADDQ         SI, CX
-	ADDQ         DI, DX
-	DECQ         BX
+	ADDQ         BX, CX
+	ADDQ         SI, DX
+	DECQ         R10
 	JNE          narrow_1_k
 	JMP          narrow_1_segment
 
@@ -10268,28 +10268,28 @@ narrow_2_begin:
 	ADDQ       DX, CX
 	PREFETCHT0 (CX)
 	MOVQ       72(AX), DX
-	MOVQ       80(AX), DI
-	MOVQ       88(AX), R8
-	LEAQ       (R8)(R8*2), R10
-	XORQ       R11, R11
+	MOVQ       80(AX), SI
+	MOVQ       88(AX), DI
+	LEAQ       (DI)(DI*2), R9
+	XORQ       R10, R10
 
 narrow_2_segment:
-	CMPQ R11, 48(AX)
+	CMPQ R10, 48(AX)
 	JGE  narrow_2_store
 	MOVQ 32(AX), BX
-	MOVQ (BX)(R11*8), BX
+	MOVQ (BX)(R10*8), BX
 	SHLQ $0x02, BX
 	ADDQ 176(AX), BX
 	MOVQ BX, CX
 	ADDQ 128(AX), BX
-	MOVQ BX, R9
+	MOVQ BX, R8
 	MOVQ 40(AX), BX
-	MOVQ (BX)(R11*8), BX
+	MOVQ (BX)(R10*8), BX
 	SHLQ $0x02, BX
 	ADDQ 192(AX), BX
-	INCQ R11
-	MOVQ 56(AX), SI
-	SUBQ $0x04, SI
+	INCQ R10
+	MOVQ 56(AX), R11
+	SUBQ $0x04, R11
 	JL   narrow_2_rest
 
 narrow_2_several:
@@ -10298,34 +10298,34 @@ narrow_2_several:
 	VFMADD231PS  Y0, Y2, Y4
 	VBROADCASTSS (CX)(DX*1), Y3
 	VFMADD231PS  Y0, Y3, Y5
-	ADDQ         DI, CX
-	VMASKMOVPS   (BX)(R8*1), Y12, Y0
+	ADDQ         SI, CX
+	VMASKMOVPS   (BX)(DI*1), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VBROADCASTSS (CX)(DX*1), Y3
 	VFMADD231PS  Y0, Y3, Y5
-	ADDQ         DI, CX
-	VMASKMOVPS   (BX)(R8*2), Y12, Y0
+	ADDQ         SI, CX
+	VMASKMOVPS   (BX)(DI*2), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VBROADCASTSS (CX)(DX*1), Y3
 	VFMADD231PS  Y0, Y3, Y5
-	ADDQ         DI, CX
-	VMASKMOVPS   (BX)(R10*1), Y12, Y0
+	ADDQ         SI, CX
+	VMASKMOVPS   (BX)(R9*1), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VBROADCASTSS (CX)(DX*1), Y3
 	VFMADD231PS  Y0, Y3, Y5
-	ADDQ         DI, CX
-	PREFETCHT0   (R9)
-	PREFETCHT0   64(R9)
-	ADDQ         136(AX), R9
-	LEAQ         (BX)(R8*4), BX
-	SUBQ         $0x04, SI
+	ADDQ         SI, CX
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	ADDQ         136(AX), R8
+	LEAQ         (BX)(DI*4), BX
+	SUBQ         $0x04, R11
 	JGE          narrow_2_several
 
 narrow_2_rest:
-	ADDQ $0x04, SI
+	ADDQ $0x04, R11
 	JEQ  narrow_2_segment
 
 narrow_2_k:
@@ -10334,9 +10334,9 @@ narrow_2_k:
 	VFMADD231PS  Y0, Y2, Y4
 	VBROADCASTSS (CX)(DX*1), Y3
 	VFMADD231PS  Y0, Y3, Y5
-	ADDQ         DI, CX
-	ADDQ         R8, BX
-	DECQ         SI
+	ADDQ         SI, CX
+	ADDQ         DI, BX
+	DECQ         R11
 	JNE          narrow_2_k
 	JMP          narrow_2_segment
 
@@ -10457,28 +10457,28 @@ narrow_3_begin:
 	ADDQ       DX, CX
 	PREFETCHT0 (CX)
 	MOVQ       72(AX), DX
-	MOVQ       80(AX), DI
-	MOVQ       88(AX), R8
-	LEAQ       (R8)(R8*2), R10
-	XORQ       R11, R11
+	MOVQ       80(AX), SI
+	MOVQ       88(AX), DI
+	LEAQ       (DI)(DI*2), R9
+	XORQ       R10, R10
 
 narrow_3_segment:
-	CMPQ R11, 48(AX)
+	CMPQ R10, 48(AX)
 	JGE  narrow_3_store
 	MOVQ 32(AX), BX
-	MOVQ (BX)(R11*8), BX
+	MOVQ (BX)(R10*8), BX
 	SHLQ $0x02, BX
 	ADDQ 176(AX), BX
 	MOVQ BX, CX
 	ADDQ 128(AX), BX
-	MOVQ BX, R9
+	MOVQ BX, R8
 	MOVQ 40(AX), BX
-	MOVQ (BX)(R11*8), BX
+	MOVQ (BX)(R10*8), BX
 	SHLQ $0x02, BX
 	ADDQ 192(AX), BX
-	INCQ R11
-	MOVQ 56(AX), SI
-	SUBQ $0x04, SI
+	INCQ R10
+	MOVQ 56(AX), R11
+	SUBQ $0x04, R11
 	JL   narrow_3_rest
 
 narrow_3_several:
@@ -10489,40 +10489,40 @@ narrow_3_several:
 	VFMADD231PS  Y0, Y3, Y5
 	VBROADCASTSS (CX)(DX*2), Y2
 	VFMADD231PS  Y0, Y2, Y6
-	ADDQ         DI, CX
-	VMASKMOVPS   (BX)(R8*1), Y12, Y0
+	ADDQ         SI, CX
+	VMASKMOVPS   (BX)(DI*1), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VBROADCASTSS (CX)(DX*1), Y3
 	VFMADD231PS  Y0, Y3, Y5
 	VBROADCASTSS (CX)(DX*2), Y2
 	VFMADD231PS  Y0, Y2, Y6
-	ADDQ         DI, CX
-	VMASKMOVPS   (BX)(R8*2), Y12, Y0
+	ADDQ         SI, CX
+	VMASKMOVPS   (BX)(DI*2), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VBROADCASTSS (CX)(DX*1), Y3
 	VFMADD231PS  Y0, Y3, Y5
 	VBROADCASTSS (CX)(DX*2), Y2
 	VFMADD231PS  Y0, Y2, Y6
-	ADDQ         DI, CX
-	VMASKMOVPS   (BX)(R10*1), Y12, Y0
+	ADDQ         SI, CX
+	VMASKMOVPS   (BX)(R9*1), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VBROADCASTSS (CX)(DX*1), Y3
 	VFMADD231PS  Y0, Y3, Y5
 	VBROADCASTSS (CX)(DX*2), Y2
 	VFMADD231PS  Y0, Y2, Y6
-	ADDQ         DI, CX
-	PREFETCHT0   (R9)
-	PREFETCHT0   64(R9)
-	ADDQ         136(AX), R9
-	LEAQ         (BX)(R8*4), BX
-	SUBQ         $0x04, SI
+	ADDQ         SI, CX
+	PREFETCHT0   (R8)
+	PREFETCHT0   64(R8)
+	ADDQ         136(AX), R8
+	LEAQ         (BX)(DI*4), BX
+	SUBQ         $0x04, R11
 	JGE          narrow_3_several
 
 narrow_3_rest:
-	ADDQ $0x04, SI
+	ADDQ $0x04, R11
 	JEQ  narrow_3_segment
 
 narrow_3_k:
@@ -10533,9 +10533,9 @@ narrow_3_k:
 	VFMADD231PS  Y0, Y3, Y5
 	VBROADCASTSS (CX)(DX*2), Y2
 	VFMADD231PS  Y0, Y2, Y6
-	ADDQ         DI, CX
-	ADDQ         R8, BX
-	DECQ         SI
+	ADDQ         SI, CX
+	ADDQ         DI, BX
+	DECQ         R11
 	JNE          narrow_3_k
 	JMP          narrow_3_segment
 
@@ -10691,28 +10691,28 @@ narrow_4_begin:
 	PREFETCHT0 (CX)
 	MOVQ       72(AX), DX
 	LEAQ       (DX)(DX*2), BX
-	MOVQ       80(AX), R8
-	MOVQ       88(AX), R9
-	LEAQ       (R9)(R9*2), R11
-	XORQ       R12, R12
+	MOVQ       80(AX), DI
+	MOVQ       88(AX), R8
+	LEAQ       (R8)(R8*2), R10
+	XORQ       R11, R11
 
 narrow_4_segment:
-	CMPQ R12, 48(AX)
+	CMPQ R11, 48(AX)
 	JGE  narrow_4_store
 	MOVQ 32(AX), SI
-	MOVQ (SI)(R12*8), SI
+	MOVQ (SI)(R11*8), SI
 	SHLQ $0x02, SI
 	ADDQ 176(AX), SI
 	MOVQ SI, CX
 	ADDQ 128(AX), SI
-	MOVQ SI, R10
+	MOVQ SI, R9
 	MOVQ 40(AX), SI
-	MOVQ (SI)(R12*8), SI
+	MOVQ (SI)(R11*8), SI
 	SHLQ $0x02, SI
 	ADDQ 192(AX), SI
-	INCQ R12
-	MOVQ 56(AX), DI
-	SUBQ $0x04, DI
+	INCQ R11
+	MOVQ 56(AX), R12
+	SUBQ $0x04, R12
 	JL   narrow_4_rest
 
 narrow_4_several:
@@ -10725,8 +10725,8 @@ narrow_4_several:
 	VFMADD231PS  Y0, Y2, Y6
 	VBROADCASTSS (CX)(BX*1), Y3
 	VFMADD231PS  Y0, Y3, Y7
-	ADDQ         R8, CX
-	VMASKMOVPS   (SI)(R9*1), Y12, Y0
+	ADDQ         DI, CX
+	VMASKMOVPS   (SI)(R8*1), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VBROADCASTSS (CX)(DX*1), Y3
@@ -10735,8 +10735,8 @@ narrow_4_several:
 	VFMADD231PS  Y0, Y2, Y6
 	VBROADCASTSS (CX)(BX*1), Y3
 	VFMADD231PS  Y0, Y3, Y7
-	ADDQ         R8, CX
-	VMASKMOVPS   (SI)(R9*2), Y12, Y0
+	ADDQ         DI, CX
+	VMASKMOVPS   (SI)(R8*2), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VBROADCASTSS (CX)(DX*1), Y3
@@ -10745,8 +10745,8 @@ narrow_4_several:
 	VFMADD231PS  Y0, Y2, Y6
 	VBROADCASTSS (CX)(BX*1), Y3
 	VFMADD231PS  Y0, Y3, Y7
-	ADDQ         R8, CX
-	VMASKMOVPS   (SI)(R11*1), Y12, Y0
+	ADDQ         DI, CX
+	VMASKMOVPS   (SI)(R10*1), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VBROADCASTSS (CX)(DX*1), Y3
@@ -10755,16 +10755,16 @@ narrow_4_several:
 	VFMADD231PS  Y0, Y2, Y6
 	VBROADCASTSS (CX)(BX*1), Y3
 	VFMADD231PS  Y0, Y3, Y7
-	ADDQ         R8, CX
-	PREFETCHT0   (R10)
-	PREFETCHT0   64(R10)
-	ADDQ         136(AX), R10
-	LEAQ         (SI)(R9*4), SI
-	SUBQ         $0x04, DI
+	ADDQ         DI, CX
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	ADDQ         136(AX), R9
+	LEAQ         (SI)(R8*4), SI
+	SUBQ         $0x04, R12
 	JGE          narrow_4_several
 
 narrow_4_rest:
-	ADDQ $0x04, DI
+	ADDQ $0x04, R12
 	JEQ  narrow_4_segment
 
 narrow_4_k:
@@ -10777,9 +10777,9 @@ narrow_4_k:
 	VFMADD231PS  Y0, Y2, Y6
 	VBROADCASTSS (CX)(BX*1), Y3
 	VFMADD231PS  Y0, Y3, Y7
-	ADDQ         R8, CX
-	ADDQ         R9, SI
-	DECQ         DI
+	ADDQ         DI, CX
+	ADDQ         R8, SI
+	DECQ         R12
 	JNE          narrow_4_k
 	JMP          narrow_4_segment
 
@@ -10969,28 +10969,28 @@ narrow_5_begin:
 	PREFETCHT0 (CX)
 	MOVQ       72(AX), DX
 	LEAQ       (DX)(DX*2), BX
-	MOVQ       80(AX), R8
-	MOVQ       88(AX), R9
-	LEAQ       (R9)(R9*2), R11
-	XORQ       R12, R12
+	MOVQ       80(AX), DI
+	MOVQ       88(AX), R8
+	LEAQ       (R8)(R8*2), R10
+	XORQ       R11, R11
 
 narrow_5_segment:
-	CMPQ R12, 48(AX)
+	CMPQ R11, 48(AX)
 	JGE  narrow_5_store
 	MOVQ 32(AX), SI
-	MOVQ (SI)(R12*8), SI
+	MOVQ (SI)(R11*8), SI
 	SHLQ $0x02, SI
 	ADDQ 176(AX), SI
 	MOVQ SI, CX
 	ADDQ 128(AX), SI
-	MOVQ SI, R10
+	MOVQ SI, R9
 	MOVQ 40(AX), SI
-	MOVQ (SI)(R12*8), SI
+	MOVQ (SI)(R11*8), SI
 	SHLQ $0x02, SI
 	ADDQ 192(AX), SI
-	INCQ R12
-	MOVQ 56(AX), DI
-	SUBQ $0x04, DI
+	INCQ R11
+	MOVQ 56(AX), R12
+	SUBQ $0x04, R12
 	JL   narrow_5_rest
 
 narrow_5_several:
@@ -11005,8 +11005,8 @@ narrow_5_several:
 	VFMADD231PS  Y0, Y3, Y7
 	VBROADCASTSS (CX)(DX*4), Y2
 	VFMADD231PS  Y0, Y2, Y8
-	ADDQ         R8, CX
-	VMASKMOVPS   (SI)(R9*1), Y12, Y0
+	ADDQ         DI, CX
+	VMASKMOVPS   (SI)(R8*1), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VBROADCASTSS (CX)(DX*1), Y3
@@ -11017,8 +11017,8 @@ narrow_5_several:
 	VFMADD231PS  Y0, Y3, Y7
 	VBROADCASTSS (CX)(DX*4), Y2
 	VFMADD231PS  Y0, Y2, Y8
-	ADDQ         R8, CX
-	VMASKMOVPS   (SI)(R9*2), Y12, Y0
+	ADDQ         DI, CX
+	VMASKMOVPS   (SI)(R8*2), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VBROADCASTSS (CX)(DX*1), Y3
@@ -11029,8 +11029,8 @@ narrow_5_several:
 	VFMADD231PS  Y0, Y3, Y7
 	VBROADCASTSS (CX)(DX*4), Y2
 	VFMADD231PS  Y0, Y2, Y8
-	ADDQ         R8, CX
-	VMASKMOVPS   (SI)(R11*1), Y12, Y0
+	ADDQ         DI, CX
+	VMASKMOVPS   (SI)(R10*1), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VBROADCASTSS (CX)(DX*1), Y3
@@ -11041,16 +11041,16 @@ narrow_5_several:
 	VFMADD231PS  Y0, Y3, Y7
 	VBROADCASTSS (CX)(DX*4), Y2
 	VFMADD231PS  Y0, Y2, Y8
-	ADDQ         R8, CX
-	PREFETCHT0   (R10)
-	PREFETCHT0   64(R10)
-	ADDQ         136(AX), R10
-	LEAQ         (SI)(R9*4), SI
-	SUBQ         $0x04, DI
+	ADDQ         DI, CX
+	PREFETCHT0   (R9)
+	PREFETCHT0   64(R9)
+	ADDQ         136(AX), R9
+	LEAQ         (SI)(R8*4), SI
+	SUBQ         $0x04, R12
 	JGE          narrow_5_several
 
 narrow_5_rest:
-	ADDQ $0x04, DI
+	ADDQ $0x04, R12
 	JEQ  narrow_5_segment
 
 narrow_5_k:
@@ -11065,9 +11065,9 @@ narrow_5_k:
 	VFMADD231PS  Y0, Y3, Y7
 	VBROADCASTSS (CX)(DX*4), Y2
 	VFMADD231PS  Y0, Y2, Y8
-	ADDQ         R8, CX
-	ADDQ         R9, SI
-	DECQ         DI
+	ADDQ         DI, CX
+	ADDQ         R8, SI
+	DECQ         R12
 	JNE          narrow_5_k
 	JMP          narrow_5_segment
 
@@ -11292,28 +11292,28 @@ narrow_6_begin:
 	MOVQ       72(AX), DX
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
-	MOVQ       80(AX), R9
-	MOVQ       88(AX), R10
-	LEAQ       (R10)(R10*2), R12
-	XORQ       R13, R13
+	MOVQ       80(AX), R8
+	MOVQ       88(AX), R9
+	LEAQ       (R9)(R9*2), R11
+	XORQ       R12, R12
 
 narrow_6_segment:
-	CMPQ R13, 48(AX)
+	CMPQ R12, 48(AX)
 	JGE  narrow_6_store
 	MOVQ 32(AX), DI
-	MOVQ (DI)(R13*8), DI
+	MOVQ (DI)(R12*8), DI
 	SHLQ $0x02, DI
 	ADDQ 176(AX), DI
 	MOVQ DI, CX
 	ADDQ 128(AX), DI
-	MOVQ DI, R11
+	MOVQ DI, R10
 	MOVQ 40(AX), DI
-	MOVQ (DI)(R13*8), DI
+	MOVQ (DI)(R12*8), DI
 	SHLQ $0x02, DI
 	ADDQ 192(AX), DI
-	INCQ R13
-	MOVQ 56(AX), R8
-	SUBQ $0x04, R8
+	INCQ R12
+	MOVQ 56(AX), R13
+	SUBQ $0x04, R13
 	JL   narrow_6_rest
 
 narrow_6_several:
@@ -11330,8 +11330,8 @@ narrow_6_several:
 	VFMADD231PS  Y0, Y2, Y8
 	VBROADCASTSS (CX)(SI*1), Y3
 	VFMADD231PS  Y0, Y3, Y9
-	ADDQ         R9, CX
-	VMASKMOVPS   (DI)(R10*1), Y12, Y0
+	ADDQ         R8, CX
+	VMASKMOVPS   (DI)(R9*1), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VBROADCASTSS (CX)(DX*1), Y3
@@ -11344,8 +11344,8 @@ narrow_6_several:
 	VFMADD231PS  Y0, Y2, Y8
 	VBROADCASTSS (CX)(SI*1), Y3
 	VFMADD231PS  Y0, Y3, Y9
-	ADDQ         R9, CX
-	VMASKMOVPS   (DI)(R10*2), Y12, Y0
+	ADDQ         R8, CX
+	VMASKMOVPS   (DI)(R9*2), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VBROADCASTSS (CX)(DX*1), Y3
@@ -11358,8 +11358,8 @@ narrow_6_several:
 	VFMADD231PS  Y0, Y2, Y8
 	VBROADCASTSS (CX)(SI*1), Y3
 	VFMADD231PS  Y0, Y3, Y9
-	ADDQ         R9, CX
-	VMASKMOVPS   (DI)(R12*1), Y12, Y0
+	ADDQ         R8, CX
+	VMASKMOVPS   (DI)(R11*1), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VBROADCASTSS (CX)(DX*1), Y3
@@ -11372,16 +11372,16 @@ narrow_6_several:
 	VFMADD231PS  Y0, Y2, Y8
 	VBROADCASTSS (CX)(SI*1), Y3
 	VFMADD231PS  Y0, Y3, Y9
-	ADDQ         R9, CX
-	PREFETCHT0   (R11)
-	PREFETCHT0   64(R11)
-	ADDQ         136(AX), R11
-	LEAQ         (DI)(R10*4), DI
-	SUBQ         $0x04, R8
+	ADDQ         R8, CX
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	ADDQ         136(AX), R10
+	LEAQ         (DI)(R9*4), DI
+	SUBQ         $0x04, R13
 	JGE          narrow_6_several
 
 narrow_6_rest:
-	ADDQ $0x04, R8
+	ADDQ $0x04, R13
 	JEQ  narrow_6_segment
 
 narrow_6_k:
@@ -11398,9 +11398,9 @@ narrow_6_k:
 	VFMADD231PS  Y0, Y2, Y8
 	VBROADCASTSS (CX)(SI*1), Y3
 	VFMADD231PS  Y0, Y3, Y9
-	ADDQ         R9, CX
-	ADDQ         R10, DI
-	DECQ         R8
+	ADDQ         R8, CX
+	ADDQ         R9, DI
+	DECQ         R13
 	JNE          narrow_6_k
 	JMP          narrow_6_segment
 
@@ -11659,28 +11659,28 @@ narrow_7_begin:
 	MOVQ       72(AX), DX
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
-	MOVQ       80(AX), R9
-	MOVQ       88(AX), R10
-	LEAQ       (R10)(R10*2), R12
-	XORQ       R13, R13
+	MOVQ       80(AX), R8
+	MOVQ       88(AX), R9
+	LEAQ       (R9)(R9*2), R11
+	XORQ       R12, R12
 
 narrow_7_segment:
-	CMPQ R13, 48(AX)
+	CMPQ R12, 48(AX)
 	JGE  narrow_7_store
 	MOVQ 32(AX), DI
-	MOVQ (DI)(R13*8), DI
+	MOVQ (DI)(R12*8), DI
 	SHLQ $0x02, DI
 	ADDQ 176(AX), DI
 	MOVQ DI, CX
 	ADDQ 128(AX), DI
-	MOVQ DI, R11
+	MOVQ DI, R10
 	MOVQ 40(AX), DI
-	MOVQ (DI)(R13*8), DI
+	MOVQ (DI)(R12*8), DI
 	SHLQ $0x02, DI
 	ADDQ 192(AX), DI
-	INCQ R13
-	MOVQ 56(AX), R8
-	SUBQ $0x04, R8
+	INCQ R12
+	MOVQ 56(AX), R13
+	SUBQ $0x04, R13
 	JL   narrow_7_rest
 
 narrow_7_several:
@@ -11699,8 +11699,8 @@ narrow_7_several:
 	VFMADD231PS  Y0, Y3, Y9
 	VBROADCASTSS (CX)(BX*2), Y2
 	VFMADD231PS  Y0, Y2, Y10
-	ADDQ         R9, CX
-	VMASKMOVPS   (DI)(R10*1), Y12, Y0
+	ADDQ         R8, CX
+	VMASKMOVPS   (DI)(R9*1), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VBROADCASTSS (CX)(DX*1), Y3
@@ -11715,8 +11715,8 @@ narrow_7_several:
 	VFMADD231PS  Y0, Y3, Y9
 	VBROADCASTSS (CX)(BX*2), Y2
 	VFMADD231PS  Y0, Y2, Y10
-	ADDQ         R9, CX
-	VMASKMOVPS   (DI)(R10*2), Y12, Y0
+	ADDQ         R8, CX
+	VMASKMOVPS   (DI)(R9*2), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VBROADCASTSS (CX)(DX*1), Y3
@@ -11731,8 +11731,8 @@ narrow_7_several:
 	VFMADD231PS  Y0, Y3, Y9
 	VBROADCASTSS (CX)(BX*2), Y2
 	VFMADD231PS  Y0, Y2, Y10
-	ADDQ         R9, CX
-	VMASKMOVPS   (DI)(R12*1), Y12, Y0
+	ADDQ         R8, CX
+	VMASKMOVPS   (DI)(R11*1), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VBROADCASTSS (CX)(DX*1), Y3
@@ -11747,16 +11747,16 @@ narrow_7_several:
 	VFMADD231PS  Y0, Y3, Y9
 	VBROADCASTSS (CX)(BX*2), Y2
 	VFMADD231PS  Y0, Y2, Y10
-	ADDQ         R9, CX
-	PREFETCHT0   (R11)
-	PREFETCHT0   64(R11)
-	ADDQ         136(AX), R11
-	LEAQ         (DI)(R10*4), DI
-	SUBQ         $0x04, R8
+	ADDQ         R8, CX
+	PREFETCHT0   (R10)
+	PREFETCHT0   64(R10)
+	ADDQ         136(AX), R10
+	LEAQ         (DI)(R9*4), DI
+	SUBQ         $0x04, R13
 	JGE          narrow_7_several
 
 narrow_7_rest:
-	ADDQ $0x04, R8
+	ADDQ $0x04, R13
 	JEQ  narrow_7_segment
 
 narrow_7_k:
@@ -11775,9 +11775,9 @@ narrow_7_k:
 	VFMADD231PS  Y0, Y3, Y9
 	VBROADCASTSS (CX)(BX*2), Y2
 	VFMADD231PS  Y0, Y2, Y10
-	ADDQ         R9, CX
-	ADDQ         R10, DI
-	DECQ         R8
+	ADDQ         R8, CX
+	ADDQ         R9, DI
+	DECQ         R13
 	JNE          narrow_7_k
 	JMP          narrow_7_segment
 
@@ -12071,28 +12071,28 @@ narrow_8_begin:
 	LEAQ       (DX)(DX*2), BX
 	LEAQ       (BX)(DX*2), SI
 	LEAQ       (SI)(DX*2), DI
-	MOVQ       80(AX), R10
-	MOVQ       88(AX), R11
-	LEAQ       (R11)(R11*2), R13
-	XORQ       R14, R14
+	MOVQ       80(AX), R9
+	MOVQ       88(AX), R10
+	LEAQ       (R10)(R10*2), R12
+	XORQ       R13, R13
 
 narrow_8_segment:
-	CMPQ R14, 48(AX)
+	CMPQ R13, 48(AX)
 	JGE  narrow_8_store
 	MOVQ 32(AX), R8
-	MOVQ (R8)(R14*8), R8
+	MOVQ (R8)(R13*8), R8
 	SHLQ $0x02, R8
 	ADDQ 176(AX), R8
 	MOVQ R8, CX
 	ADDQ 128(AX), R8
-	MOVQ R8, R12
+	MOVQ R8, R11
 	MOVQ 40(AX), R8
-	MOVQ (R8)(R14*8), R8
+	MOVQ (R8)(R13*8), R8
 	SHLQ $0x02, R8
 	ADDQ 192(AX), R8
-	INCQ R14
-	MOVQ 56(AX), R9
-	SUBQ $0x04, R9
+	INCQ R13
+	MOVQ 56(AX), R14
+	SUBQ $0x04, R14
 	JL   narrow_8_rest
 
 narrow_8_several:
@@ -12113,8 +12113,8 @@ narrow_8_several:
 	VFMADD231PS  Y0, Y2, Y10
 	VBROADCASTSS (CX)(DI*1), Y3
 	VFMADD231PS  Y0, Y3, Y11
-	ADDQ         R10, CX
-	VMASKMOVPS   (R8)(R11*1), Y12, Y0
+	ADDQ         R9, CX
+	VMASKMOVPS   (R8)(R10*1), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VBROADCASTSS (CX)(DX*1), Y3
@@ -12131,8 +12131,8 @@ narrow_8_several:
 	VFMADD231PS  Y0, Y2, Y10
 	VBROADCASTSS (CX)(DI*1), Y3
 	VFMADD231PS  Y0, Y3, Y11
-	ADDQ         R10, CX
-	VMASKMOVPS   (R8)(R11*2), Y12, Y0
+	ADDQ         R9, CX
+	VMASKMOVPS   (R8)(R10*2), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VBROADCASTSS (CX)(DX*1), Y3
@@ -12149,8 +12149,8 @@ narrow_8_several:
 	VFMADD231PS  Y0, Y2, Y10
 	VBROADCASTSS (CX)(DI*1), Y3
 	VFMADD231PS  Y0, Y3, Y11
-	ADDQ         R10, CX
-	VMASKMOVPS   (R8)(R13*1), Y12, Y0
+	ADDQ         R9, CX
+	VMASKMOVPS   (R8)(R12*1), Y12, Y0
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y0, Y2, Y4
 	VBROADCASTSS (CX)(DX*1), Y3
@@ -12167,16 +12167,16 @@ narrow_8_several:
 	VFMADD231PS  Y0, Y2, Y10
 	VBROADCASTSS (CX)(DI*1), Y3
 	VFMADD231PS  Y0, Y3, Y11
-	ADDQ         R10, CX
-	PREFETCHT0   (R12)
-	PREFETCHT0   64(R12)
-	ADDQ         136(AX), R12
-	LEAQ         (R8)(R11*4), R8
-	SUBQ         $0x04, R9
+	ADDQ         R9, CX
+	PREFETCHT0   (R11)
+	PREFETCHT0   64(R11)
+	ADDQ         136(AX), R11
+	LEAQ         (R8)(R10*4), R8
+	SUBQ         $0x04, R14
 	JGE          narrow_8_several
 
 narrow_8_rest:
-	ADDQ $0x04, R9
+	ADDQ $0x04, R14
 	JEQ  narrow_8_segment
 
 narrow_8_k:
@@ -12197,9 +12197,9 @@ narrow_8_k:
 	VFMADD231PS  Y0, Y2, Y10
 	VBROADCASTSS (CX)(DI*1), Y3
 	VFMADD231PS  Y0, Y3, Y11
-	ADDQ         R10, CX
-	ADDQ         R11, R8
-	DECQ         R9
+	ADDQ         R9, CX
+	ADDQ         R10, R8
+	DECQ         R14
 	JNE          narrow_8_k
 	JMP          narrow_8_segment
 

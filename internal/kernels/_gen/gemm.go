@@ -36,7 +36,7 @@ type walk struct {
 // loops writes the loops over segments and k around body, which reads rows and b.
 func (f function) loops(label string, n int, w walk, body func(r *rows, b Mem)) {
 	r := f.newRows(n)
-	b, k, p := f.GP64(), f.GP64(), f.GP64()
+	b, p := f.GP64(), f.GP64()
 	cs, bs, ahead := f.load("cs"), f.load("bs"), f.GP64()
 	at := []Mem{{Base: b}, {Base: b, Index: bs, Scale: 1}, {Base: b, Index: bs, Scale: 2}, {}}
 	if w.unroll > 3 {
@@ -66,33 +66,40 @@ func (f function) loops(label string, n int, w walk, body func(r *rows, b Mem)) 
 	f.SHLQ(Imm(2), b)
 	f.ADDQ(f.field("weights"), b)
 	f.INCQ(s)
-	f.MOVQ(f.field("k"), k)
-	f.SUBQ(Imm(uint64(w.unroll)), k)
+	f.unrolled(label, w.unroll, func(terms int) {
+		for u := range terms {
+			body(r, at[u])
+			f.advance(r, cs)
+			if w.lines == 0 {
+				fetch(1)
+			}
+		}
+		if terms == 1 {
+			f.ADDQ(bs, b)
+			return
+		}
+		if w.lines > 0 {
+			fetch(w.lines)
+		}
+		f.LEAQ(Mem{Base: b, Index: bs, Scale: uint8(terms)}, b)
+	})
+}
+
+// unrolled writes the loop over the terms of a segment. A turn does as many as it is told, unroll of them or one. The loop
+// goes on with the next segment, and ends with the label of what follows the last one.
+func (f function) unrolled(label string, unroll int, turn func(terms int)) {
+	k := f.load("k")
+	f.SUBQ(Imm(uint64(unroll)), k)
 	f.JL(LabelRef(label + "_rest"))
 	f.Label(label + "_several")
-	for u := range w.unroll {
-		body(r, at[u])
-		f.advance(r, cs)
-		if w.lines == 0 {
-			fetch(1)
-		}
-	}
-	if w.lines > 0 {
-		fetch(w.lines)
-	}
-	f.LEAQ(Mem{Base: b, Index: bs, Scale: uint8(w.unroll)}, b)
-	f.SUBQ(Imm(uint64(w.unroll)), k)
+	turn(unroll)
+	f.SUBQ(Imm(uint64(unroll)), k)
 	f.JGE(LabelRef(label + "_several"))
 	f.Label(label + "_rest")
-	f.ADDQ(Imm(uint64(w.unroll)), k)
+	f.ADDQ(Imm(uint64(unroll)), k)
 	f.JEQ(LabelRef(label + "_segment"))
 	f.Label(label + "_k")
-	body(r, at[0])
-	f.advance(r, cs)
-	f.ADDQ(bs, b)
-	if w.lines == 0 {
-		fetch(1)
-	}
+	turn(1)
 	f.DECQ(k)
 	f.JNE(LabelRef(label + "_k"))
 	f.JMP(LabelRef(label + "_segment"))
@@ -111,50 +118,81 @@ func (f function) fetch(n, lines int, c, ldc reg.Register) {
 	}
 }
 
+// A wideTile is a tile of rows of one or two vectors of 32-bit accumulators, from Z4 on, of floats or of integers.
+type wideTile struct {
+	function
+	rows, vectors int
+}
+
+func (t wideTile) acc(i, v int) reg.VecPhysical { return zmm(4 + i*t.vectors + v) }
+
+// wideMask is the mask of the columns of the last vector.
+var wideMask = reg.K1
+
+// load loads vector v of a row.
+func (t wideTile) load(m Mem, v int, z reg.VecPhysical) {
+	if v == t.vectors-1 {
+		t.VMOVUPS_Z(m.Offset(64*v), wideMask, z)
+	} else {
+		t.VMOVUPS(m.Offset(64*v), z)
+	}
+}
+
+// store stores an accumulator at vector v of a row.
+func (t wideTile) store(i, v int, c reg.Register) {
+	m := Mem{Base: c, Disp: 64 * v}
+	if v == t.vectors-1 {
+		t.VMOVUPS(t.acc(i, v), wideMask, m)
+	} else {
+		t.VMOVUPS(t.acc(i, v), m)
+	}
+}
+
+// begin sets the accumulators to the initial values of the columns, or to zero.
+func (t wideTile) begin(label string) {
+	t.KMOVW(t.field("mask"), wideMask)
+	start := t.function.load("init")
+	t.TESTQ(start, start)
+	t.JNE(LabelRef(label + "_init"))
+	for i := range t.rows {
+		for v := range t.vectors {
+			t.VPXORD(t.acc(i, v), t.acc(i, v), t.acc(i, v))
+		}
+	}
+	t.JMP(LabelRef(label + "_begin"))
+	t.Label(label + "_init")
+	for v := range t.vectors {
+		t.load(Mem{Base: start}, v, t.acc(0, v))
+		for i := 1; i < t.rows; i++ {
+			t.VMOVAPS(t.acc(0, v), t.acc(i, v))
+		}
+	}
+	t.Label(label + "_begin")
+}
+
+// weightsAhead is how far in front of the weights at hand a panel of 32 columns is fetched: it takes turns in the first-level
+// cache with others, and lines that come from the second one would cost more than the products of a step.
+const weightsAhead = 1024
+
 func (f function) gemm512(label string, n, vectors int) {
-	acc := func(i, v int) reg.VecPhysical { return zmm(4 + i*vectors + v) }
-	mask := reg.K1 // of the last vector
-	f.KMOVW(f.field("mask"), mask)
-	load := func(m Mem, v int, z reg.VecPhysical) {
-		if v == vectors-1 {
-			f.VMOVUPS_Z(m.Offset(64*v), mask, z)
-		} else {
-			f.VMOVUPS(m.Offset(64*v), z)
-		}
-	}
-	start := f.load("init")
-	f.TESTQ(start, start)
-	f.JNE(LabelRef(label + "_init"))
-	for i := range n {
-		for v := range vectors {
-			f.VPXORD(acc(i, v), acc(i, v), acc(i, v))
-		}
-	}
-	f.JMP(LabelRef(label + "_begin"))
-	f.Label(label + "_init")
-	for v := range vectors {
-		load(Mem{Base: start}, v, acc(0, v))
-		for i := 1; i < n; i++ {
-			f.VMOVAPS(acc(0, v), acc(i, v))
-		}
-	}
-	f.Label(label + "_begin")
+	t := wideTile{f, n, vectors}
+	t.begin(label)
 	f.fetch(n, vectors, f.load("out"), f.load("ldc"))
 	f.loops(label, n, walk{unroll: 6 - 2*vectors}, func(r *rows, b Mem) {
 		for v := range vectors {
-			load(b, v, zmm(v))
+			t.load(b, v, zmm(v))
 			if vectors > 1 {
 				f.PREFETCHT0(b.Offset(64*v + weightsAhead))
 			}
 		}
 		for i := range n {
 			if vectors == 1 {
-				f.VFMADD231PS_BCST(r.at(i), zmm(0), acc(i, 0))
+				f.VFMADD231PS_BCST(r.at(i), zmm(0), t.acc(i, 0))
 				continue
 			}
 			f.VBROADCASTSS(r.at(i), zmm(2+i%2))
 			for v := range vectors {
-				f.VFMADD231PS(zmm(v), zmm(2+i%2), acc(i, v))
+				f.VFMADD231PS(zmm(v), zmm(2+i%2), t.acc(i, v))
 			}
 		}
 	})
@@ -168,16 +206,11 @@ func (f function) gemm512(label string, n, vectors int) {
 		}
 		for i := range n {
 			for v := range vectors {
-				m := Mem{Base: c, Disp: 64 * v}
 				if add {
-					load(Mem{Base: c}, v, zmm(0))
-					f.VADDPS(zmm(0), acc(i, v), acc(i, v))
+					t.load(Mem{Base: c}, v, zmm(0))
+					f.VADDPS(zmm(0), t.acc(i, v), t.acc(i, v))
 				}
-				if v == vectors-1 {
-					f.VMOVUPS(acc(i, v), mask, m)
-				} else {
-					f.VMOVUPS(acc(i, v), m)
-				}
+				t.store(i, v, c)
 			}
 			if i < n-1 {
 				f.ADDQ(ldc, c)

@@ -17,7 +17,6 @@ func gradient8(c *build.Context) {
 	// The bits of 2⁵² and a small number more are those of 2⁵² or-ed with that number.
 	bits := k.load("flip")
 	magic := k.GP64()
-	k.MOVL(bits.(reg.GPVirtual).As32(), bits.(reg.GPVirtual).As32())
 	k.MOVQ(U64(math.Float64bits(1<<52)), magic)
 	k.VMOVQ(magic, xmm(0))
 	k.VPBROADCASTQ(xmm(0), ymm(0))
